@@ -1,0 +1,1 @@
+"""cbtool: cut big scientific files into chunks, and stage them."""

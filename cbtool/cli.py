@@ -1,0 +1,98 @@
+"""The command line: a table of commands, imported on use, and errors turned into exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from cbtool.errors import CbtoolError
+
+COMMANDS = {
+    "info": ("cbtool.commands.info:info", "Say what a source is: format, size, counts, state of the index."),
+    "index": ("cbtool.commands.index:index", "Pass over sources once, in parallel, and keep what was learnt."),
+    "partition": ("cbtool.commands.partition:partition", "Cut sources into chunks: make a plan."),
+    "show": ("cbtool.commands.show:show", "Show a plan: balance, requests, bytes, and where the cuts lie."),
+    "read": ("cbtool.commands.read:read", "Give one chunk as a valid file."),
+    "write": ("cbtool.commands.write:write", "Write every chunk as a valid file."),
+    "run": ("cbtool.commands.run:run", "Run a command on every chunk."),
+    "status": ("cbtool.commands.status:status", "Say what a run has done, and what is left."),
+    "verify": ("cbtool.commands.verify:verify", "Prove that the chunks together are the source."),
+    "formats": ("cbtool.commands.formats:formats", "List the formats."),
+    "backends": ("cbtool.commands.formats:backends", "List the engines."),
+}
+
+
+class Cli(TyperGroup):
+    """Lists commands from a table and imports only the one that was asked for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, (_, summary) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, stub, rest = super().resolve_command(ctx, args)
+        if name is None:
+            return name, stub, rest
+        module, _, function = COMMANDS[name][0].partition(":")
+        one = typer.Typer(add_completion=False, rich_markup_mode=None)
+        one.command(name, context_settings={"help_option_names": ["-h", "--help"]})(
+            getattr(import_module(module), function)
+        )
+        return name, get_command(one), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()
+            return value
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(128 + signal.SIGPIPE) from None
+        except CbtoolError as error:
+            report(error)
+            raise typer.Exit(error.exit_code) from None
+
+
+def report(error: CbtoolError) -> None:
+    """Say *error* on stderr: one line and a hint, or one JSON object where CBTOOL_ERROR_FORMAT is ``json``."""
+    if os.environ.get("CBTOOL_ERROR_FORMAT") == "json":
+        fields = {"error": str(error), "status": error.exit_code, "hint": error.hint, "facts": error.facts}
+        print(json.dumps(fields, default=str), file=sys.stderr)
+        return
+    print(f"cbtool: error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"cbtool: hint: {error.hint}", file=sys.stderr)
+
+
+app = typer.Typer(cls=Cli, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"cbtool {version('cbtool')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Cut big scientific files, where they lie, into chunks, and run jobs over the chunks in parallel."""
+
+
+def main() -> None:
+    """Run the command line; SIGTERM and SIGHUP leave as an exception does, so that nothing is left behind."""
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda number, frame: sys.exit(128 + number))
+    app(prog_name="cbtool")

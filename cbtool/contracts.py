@@ -1,0 +1,107 @@
+"""What a format, a job and an engine must provide. Everything else in cbtool is written against these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cbtool.chunk import Chunk, Part
+from cbtool.index import Index
+from cbtool.source import Range, Source
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of a partition. At most one of *chunks*, *size*, *records* is given; *chunks* may be "auto"."""
+
+    chunks: int | str | None = None
+    size: int | None = None
+    records: int | None = None
+    by: str | None = None
+    on_the_fly: bool = False
+    paired: bool = False
+    name: str | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Info:
+    """What `cbtool info` says of a source; *facts* are the format's own, in the order to show them."""
+
+    uri: str
+    format: str
+    size: int
+    version: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Partitioner(Protocol):
+    """Knows one format. Bytes in, bytes out: no printing, no clock, no environment."""
+
+    weights: Sequence[str]
+    """What ``--by`` may name; the first is the default."""
+
+    def sniff(self, head: bytes, uri: str) -> bool:
+        """Say whether a source that begins with *head* (up to 64 KiB) is of this format."""
+
+    def info(self, source: Source, index: Index | None) -> Info:
+        """Describe *source* from its header, a few small reads, and its index if there is one."""
+
+    def needs_index(self, source: Source, options: Options) -> str | None:
+        """Return why a partition with *options* must pass over *source* first, or None.
+
+        UsageError if *options* forbid the pass.
+        """
+
+    def index_parts(self, source: Source, workers: int) -> list[Range]:
+        """Return the parts of *source* that can be indexed at once; together they are all of it."""
+
+    def index(self, source: Source, part: Range) -> Index:
+        """Pass over *part* of *source*."""
+
+    def merge(self, parts: Sequence[Index]) -> Index:
+        """Join the indexes of all parts, in order."""
+
+    def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:
+        """Cut *sources* (together, in order) into chunks; `plan`, `chunk` and `of` are filled in by the caller."""
+
+    def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
+        """Yield the file(s) of *chunk*, reading just what it says; its parts are consumed in order."""
+
+    def whole(self, source: Source) -> Iterator[bytes]:
+        """Yield the content of *source* as a plain file, by a way independent of `build` where there is one."""
+
+    def records(self, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
+        """Yield the canonical bytes of the records in a plain file of this format, in lists."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an engine allows a task; None is no limit."""
+
+    memory_bytes: int | None = None
+    time_s: float | None = None
+    payload_bytes: int | None = None
+    concurrency: int = 1
+    remote: bool = False
+    """Whether tasks run where this machine's files cannot be seen."""
+
+
+class Backend(Protocol):
+    """Runs tasks and nothing more; retries, time limits, the ledger and the commit are above it.
+
+    A task is JSON: ``{"call": "package.module:function", …}``. Its function takes the task and returns a JSON
+    object. The future ends with that object, with the task's own exception, or with `WorkerDied`.
+    """
+
+    limits: Limits
+
+    def submit(self, task: Mapping[str, Any]) -> Future[dict[str, Any]]: ...
+
+    def cancel(self, future: Future[dict[str, Any]]) -> None:
+        """End the task, its worker and all that it started, at once."""
+
+    def close(self) -> None:
+        """End all workers."""

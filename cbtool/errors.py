@@ -1,0 +1,84 @@
+"""What can go wrong that the user can act on: one class for each exit status."""
+
+from __future__ import annotations
+
+
+class CbtoolError(Exception):
+    """Something the user can act on; shown as one line, without a traceback.
+
+    *message* says what and where; *hint* says what to do; *facts* keeps the parts for programs (``--json``).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, **facts: object) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.facts = facts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revive, (type(self), self.args[0], self.hint, self.facts)
+
+
+def _revive(kind: type[CbtoolError], message: str, hint: str | None, facts: dict[str, object]) -> CbtoolError:
+    return kind(message, hint=hint, **facts)
+
+
+class UsageError(CbtoolError):
+    """What was asked makes no sense, or cannot be done with this source."""
+
+    exit_code = 2
+
+
+class ChunksFailed(CbtoolError):
+    """Some chunks failed; the others are done."""
+
+    exit_code = 3
+
+
+class StaleError(CbtoolError):
+    """The source is not the one that was planned or indexed."""
+
+    exit_code = 4
+
+
+class FormatError(CbtoolError):
+    """The bytes are not what the format says they should be."""
+
+    exit_code = 65
+
+
+class MissingInput(CbtoolError):
+    """There is no such source."""
+
+    exit_code = 66
+
+
+class Unavailable(CbtoolError):
+    """A service does not answer."""
+
+    exit_code = 69
+
+
+class CannotWrite(CbtoolError):
+    """The output cannot be created or written."""
+
+    exit_code = 73
+
+
+class TryAgain(CbtoolError):
+    """It failed for a reason that may pass."""
+
+    exit_code = 75
+
+
+class NotAllowed(CbtoolError):
+    """Permission denied."""
+
+    exit_code = 77
+
+
+class ConfigError(CbtoolError):
+    """A setting is wrong."""
+
+    exit_code = 78

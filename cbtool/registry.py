@@ -1,0 +1,63 @@
+"""Formats, stagers and backends by name: dotted names, imported on use, with the cure beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from cbtool.errors import ConfigError, UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: where the thing is (``module:name``), what it is for, and what to install if it cannot be imported."""
+
+    target: str
+    summary: str
+    needs: str | None = None
+
+
+FORMATS = {
+    "fastq": Entry("cbtool.partitioners.fastq:PARTITIONER", "sequencing reads: .fastq .fq, gzip and BGZF, pairs"),
+    "text": Entry("cbtool.partitioners.text:PARTITIONER", "lines of any text: plain, gzip and BGZF"),
+}
+"""In the order in which they are tried on a source."""
+
+STAGERS = {
+    "command": Entry("cbtool.stagers.command:stage", "run a command on every chunk"),
+    "function": Entry("cbtool.stagers.function:stage", "run a Python function on every chunk"),
+    "index": Entry("cbtool.stagers.index:stage", "pass over a part of a source"),
+    "verify": Entry("cbtool.stagers.verify:stage", "count and hash the records of a chunk or a source"),
+    "write": Entry("cbtool.stagers.write:stage", "write every chunk as a valid file"),
+}
+
+BACKENDS = {
+    "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
+}
+
+TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers": STAGERS, "backends": BACKENDS}
+
+
+def entries(kind: str) -> Iterator[tuple[str, Entry]]:
+    """Yield ``(name, entry)`` of all *kind* ("partitioners", "stagers", "backends"): ours, then third parties'."""
+    yield from TABLES[kind].items()
+    for point in sorted(entry_points(group=f"cbtool.{kind}"), key=lambda one: one.name):
+        if point.name not in TABLES[kind]:
+            yield point.name, Entry(point.value, f"from {point.dist.name}" if point.dist else "third party")
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the *kind* called *name*; UsageError if there is none, ConfigError if something must be installed."""
+    known = dict(entries(kind))
+    if name not in known:
+        what = {"partitioners": "format", "stagers": "stager", "backends": "backend"}[kind]
+        raise UsageError(f"no {what} is called {name!r}", hint=f"there are: {', '.join(known)}")
+    module, _, attribute = known[name].target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ImportError as error:
+        cure = known[name].needs
+        raise ConfigError(f"{name} cannot be loaded: {error}", hint=f"install it: {cure}" if cure else None) from error

@@ -1,0 +1,193 @@
+"""Where the bytes are: one object at a URI, with a size, a version, and exact ranged reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from cbtool.errors import MissingInput, NotAllowed, StaleError, UsageError
+
+Range = tuple[int, int]
+"""``(start, length)`` in bytes."""
+
+COALESCE_GAP_BYTES = 64 * 1024
+COALESCE_CAP_BYTES = 16 * 1024 * 1024
+STREAM_BLOCK_BYTES = 1024 * 1024
+EDGE_BYTES = 64 * 1024
+
+
+@dataclass
+class Meter:
+    """Counts what was read from a source, so that a plan's promise can be held against it."""
+
+    requests: int = 0
+    bytes: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def add(self, requests: int, n_bytes: int) -> None:
+        with self._lock:
+            self.requests += requests
+            self.bytes += n_bytes
+
+
+class Source(ABC):
+    """One object. Every read is of the version that was opened, and is exact or an error."""
+
+    uri: str
+    """Where it is, without credentials or query."""
+    size: int
+    version: str
+    """What changes when the content does: ``etag:…``, ``generation:…``, ``file:…``, ``modified:…``."""
+
+    def __init__(self, uri: str, size: int, version: str) -> None:
+        self.uri, self.size, self.version = uri, size, version
+        self.meter = Meter()
+
+    @abstractmethod
+    def read(self, start: int, length: int) -> bytes:
+        """Return exactly *length* bytes from *start*: one request. StaleError if the object has changed."""
+
+    @abstractmethod
+    def stream(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield the same bytes in blocks of about 1 MiB: one request, memory of a block."""
+
+    def read_many(self, ranges: Sequence[Range]) -> list[bytes]:
+        """Return the bytes of each range; ranges closer than 64 KiB share a request of up to 16 MiB."""
+        groups = coalesce(ranges)
+        found: list[bytes] = [b""] * len(ranges)
+        for (start, _), members, data in zip(groups, groups.values(), self._read_all(list(groups)), strict=True):
+            for i in members:
+                at = ranges[i][0] - start
+                found[i] = data[at : at + ranges[i][1]]
+        return found
+
+    def _read_all(self, ranges: Sequence[Range]) -> Iterator[bytes]:
+        """Read each range as a request of its own; a remote source does so concurrently."""
+        return (self.read(*one) for one in ranges)
+
+    def check(self) -> None:
+        """Raise StaleError unless the object is still the one that was opened."""
+
+    @property
+    def portable(self) -> bool:
+        """Whether another process can open this source by its URI."""
+        return True
+
+    def close(self) -> None:
+        """Let go of what the source holds open."""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def coalesce(ranges: Sequence[Range]) -> dict[Range, list[int]]:
+    """Group ranges that lie close together: ``{request: [indices of the ranges that it serves]}``.
+
+    >>> coalesce([(100, 10), (0, 10), (10**9, 5)])
+    {(0, 110): [1, 0], (1000000000, 5): [2]}
+    """
+    groups: list[tuple[int, int, list[int]]] = []
+    for i in sorted(range(len(ranges)), key=ranges.__getitem__):
+        start, length = ranges[i]
+        if groups:
+            first, end, members = groups[-1]
+            if start - end <= COALESCE_GAP_BYTES and start + length - first <= COALESCE_CAP_BYTES:
+                groups[-1] = (first, max(end, start + length), members + [i])
+                continue
+        groups.append((start, start + length, [i]))
+    return {(first, end - first): members for first, end, members in groups}
+
+
+class LocalSource(Source):
+    """A file on this machine. Its version: size, mtime in ns, inode, and a hash of its first and last 64 KiB."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise MissingInput(f"{path}: no such file", uri=path) from None
+        except PermissionError:
+            raise NotAllowed(f"{path}: permission denied", uri=path) from None
+        except OSError as error:
+            raise MissingInput(f"{path}: {error.strerror}", uri=path) from None
+        status = os.fstat(self._fd)
+        if stat.S_ISDIR(status.st_mode):
+            os.close(self._fd)
+            raise UsageError(f"{path}: is a folder", hint=f"name its files: {path.rstrip('/')}/*", uri=path)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._fd)
+            raise UsageError(f"{path}: not a regular file", hint="cbtool reads ranges; save the stream to a file first")
+        super().__init__(path, status.st_size, "")
+        self.version = self._version()
+
+    def _version(self) -> str:
+        status = os.fstat(self._fd)
+        head = os.pread(self._fd, EDGE_BYTES, 0)
+        tail = os.pread(self._fd, EDGE_BYTES, max(0, status.st_size - EDGE_BYTES))
+        facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ino} ".encode()
+        return "file:" + hashlib.blake2b(facts + head + tail, digest_size=16).hexdigest()
+
+    def read(self, start: int, length: int) -> bytes:
+        data = os.pread(self._fd, length, start)
+        while 0 < len(data) < length and (more := os.pread(self._fd, length - len(data), start + len(data))):
+            data += more
+        if len(data) != length:
+            raise StaleError(f"{self.uri}: it has become shorter", hint="plan again", uri=self.uri)
+        self.meter.add(1, length)
+        return data
+
+    def stream(self, start: int, length: int) -> Iterator[bytes]:
+        self.meter.add(1, 0)
+        at, end = start, start + length
+        while at < end:
+            data = os.pread(self._fd, min(STREAM_BLOCK_BYTES, end - at), at)
+            if not data:
+                raise StaleError(f"{self.uri}: it has become shorter", hint="plan again", uri=self.uri)
+            self.meter.add(0, len(data))
+            yield data
+            at += len(data)
+
+    def check(self) -> None:
+        if self._version() != self.version:
+            raise StaleError(f"{self.uri}: it changed while it was read", hint="plan again", uri=self.uri)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def open_source(uri: str, *, version: str | None = None, unversioned: bool = False) -> Source:
+    """Open the object at *uri*; with *version*, only if it is that one (StaleError otherwise).
+
+    *unversioned* accepts an HTTP object with neither a strong ETag nor Last-Modified.
+    """
+    scheme = uri.partition("://")[0].lower() if "://" in uri else "file"
+    source: Source
+    if scheme == "file":
+        source = LocalSource(uri.removeprefix("file://"))
+    elif scheme in ("http", "https"):
+        from cbtool.http import HttpSource
+
+        source = HttpSource(uri, unversioned=unversioned)
+    else:
+        from cbtool.objects import ObjectSource
+
+        source = ObjectSource(uri)
+    if version is not None and source.version != version:
+        source.close()
+        raise StaleError(
+            f"{source.uri}: it has changed since it was planned",
+            hint="make the plan (and the index) again",
+            planned=version,
+            found=source.version,
+        )
+    return source
