@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from isal import isal_zlib
+from isal.isal_zlib import error as isal_error
 
 from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.members import TRAILER_BYTES, header_end
@@ -69,12 +70,14 @@ class Inflater:
         self._rest = b""
         self._trailer_due = self._padding = self._some_ended = False
         self._stream = None
-        self._bits_before = self._low_bits = 0
+        self._lead: tuple[int, int] | None = None
         if start.window is not None:
-            self._stream = isal_zlib.decompressobj(-15)
-            self._bits_before = start.bit % 8
-            blocks, self._low_bits = _empty_blocks(self._bits_before)
-            self._stream.decompress(b"\0" + _stored(start.window) + blocks)
+            self._stream, self._lead = _begin(start.bit % 8, start.window)
+
+    @property
+    def inside(self) -> bool:
+        """Whether the next byte belongs to a member's deflate data."""
+        return self._stream is not None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what *data*, the next bytes of the file, decode to, in pieces of up to 256 KiB."""
@@ -97,7 +100,7 @@ class Inflater:
         while True:
             try:
                 piece = stream.decompress(data, PIECE_BYTES)
-            except isal_zlib.error:
+            except isal_error:
                 self._refuse("corrupt deflate data")
             left: bytes = stream.unused_data if stream.eof else stream.unconsumed_tail
             self.at += len(data) - len(left)
@@ -171,7 +174,7 @@ class Inflater:
         header = (bits | 1 << n_bits).to_bytes((n_bits + 3 + 7) // 8, "little")
         try:
             piece = self._stream.decompress(header + _stored(_SEAL)) if self._stream is not None else b""
-        except isal_zlib.error:
+        except isal_error:
             piece = b""
         if self._stream is None or not self._stream.eof or self._stream.unused_data or not piece.endswith(_SEAL):
             self._refuse(f"no deflate block ends at bit {n_bits} of this byte", NotABoundary)
@@ -186,11 +189,10 @@ class Inflater:
 
     def _first_bits(self, data: bytes) -> bytes:
         """Put the end of the empty blocks before the checkpoint into the low bits of its first byte."""
-        if not self._bits_before or not data:
+        if self._lead is None or not data:
             return data
-        byte = data[0] >> self._bits_before << self._bits_before | self._low_bits
-        self._bits_before = 0
-        return bytes([byte]) + data[1:]
+        (n_bits, low), self._lead = self._lead, None
+        return bytes([data[0] >> n_bits << n_bits | low]) + data[1:]
 
     def _refuse(self, what: str, kind: type[FormatError] = FormatError) -> NoReturn:
         start, number = self.member.start, self.member.number
@@ -245,6 +247,20 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
+def deflate_from(bit: int, window: bytes, data: bytes) -> tuple[isal_zlib.Decompress, bytes]:
+    """Return an inflater that has seen *window*, and *data* made ready so that it begins at their bit *bit*."""
+    stream, (n_bits, low) = _begin(bit, window)
+    return stream, bytes([data[0] >> n_bits << n_bits | low]) + data[1:]
+
+
+def _begin(n_bits: int, window: bytes) -> tuple[isal_zlib.Decompress, tuple[int, int]]:
+    """Return an inflater with a history, and the *n_bits* low bits that it needs in its first byte."""
+    stream = isal_zlib.decompressobj(-15)
+    blocks, low = _empty_blocks(n_bits)
+    stream.decompress(b"\0" + _stored(window) + blocks)
+    return stream, (n_bits, low)
+
+
 def _stored(content: bytes) -> bytes:
     """Return a stored block from the byte after its header bits on: length, its complement, content."""
     return struct.pack("<HH", len(content), len(content) ^ 0xFFFF) + content
@@ -282,7 +298,7 @@ _EMPTY_DYNAMIC = _empty_dynamic()
 
 def pack_window(window: bytes) -> bytes:
     """Compress a window, to be kept."""
-    return zlib.compress(window, 9)
+    return zlib.compress(window, 6)
 
 
 def unpack_window(packed: bytes) -> bytes:

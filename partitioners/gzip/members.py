@@ -54,7 +54,8 @@ def header_end(buffer: bytes, at: int = 0) -> int | None:
         if flags & field:
             end = buffer.find(b"\0", end) + 1 if end <= len(buffer) else 0
             if not end:
-                return _unless_too_long(buffer, at)
+                _check_header_length(len(buffer) - at)
+                return None
     if flags & _FHCRC:
         end += 2
         if end <= len(buffer):
@@ -62,8 +63,8 @@ def header_end(buffer: bytes, at: int = 0) -> int | None:
     return end if end <= len(buffer) else None
 
 
-def _unless_too_long(buffer: bytes, at: int) -> None:
-    if len(buffer) - at > LONGEST_HEADER_BYTES:
+def _check_header_length(n_bytes: int) -> None:
+    if n_bytes > LONGEST_HEADER_BYTES:
         raise ValueError("a gzip header without an end")
 
 
