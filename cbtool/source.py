@@ -165,6 +165,25 @@ class LocalSource(Source):
             self._fd = -1
 
 
+class Cached(Source):
+    """Serves small reads that lie close together from one read of the source beneath, of at least *block* bytes."""
+
+    def __init__(self, beneath: Source, block: int) -> None:
+        super().__init__(beneath.uri, beneath.size, beneath.version)
+        self.meter = beneath.meter
+        self._beneath, self._block, self._start, self._data = beneath, block, 0, b""
+
+    def read(self, start: int, length: int) -> bytes:
+        if not self._start <= start <= start + length <= self._start + len(self._data):
+            self._data = self._beneath.read(start, min(max(length, self._block), self.size - start))
+            self._start = start
+        return self._data[start - self._start : start - self._start + length]
+
+    def stream(self, start: int, length: int) -> Iterator[bytes]:
+        for at in range(start, start + length, self._block):
+            yield self.read(at, min(self._block, start + length - at))
+
+
 def open_source(uri: str, *, version: str | None = None, unversioned: bool = False) -> Source:
     """Open the object at *uri*; with *version*, only if it is that one (StaleError otherwise).
 

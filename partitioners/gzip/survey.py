@@ -91,7 +91,9 @@ class Survey:
     def _decode_to(self, stop: int) -> Iterator[bytes]:
         while self._at < stop and (data := self._ahead(min(FEED_BYTES, stop - self._at))):
             self._at += len(data)
-            yield from self._inflater.feed(data)
+            for piece in self._inflater.feed(data):
+                self._note_members()
+                yield piece
             self._note_members()
 
     def _note_members(self) -> None:
