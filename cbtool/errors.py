@@ -86,3 +86,17 @@ class ConfigError(CbtoolError):
     """A setting is wrong."""
 
     exit_code = 78
+
+
+class WorkerDied(TryAgain):
+    """The process that ran a task was killed, or ended by itself."""
+
+
+class TimeLimit(TryAgain):
+    """A task took longer than it was allowed to."""
+
+
+class TaskFailed(CbtoolError):
+    """The user's own command or function failed; *facts* have its status and stderr, or its traceback."""
+
+    exit_code = 3

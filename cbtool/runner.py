@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from cbtool.contracts import Backend
+from cbtool.errors import TaskFailed, TimeLimit, TryAgain, Unavailable
+
+DEFAULT_RETRIES = 2
+BACKOFF_S = 0.5
+BACKOFF_CAP_S = 30.0
+LEAVE_S = 10.0
+"""How long cancelled tasks are waited for, so that they can remove what they had begun."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +45,128 @@ class Event:
     error: BaseException | None = None
 
 
+@dataclass
+class _Try:
+    """An attempt at a task."""
+
+    number: int
+    task: Mapping[str, Any]
+    attempt: int = 1
+    started: float = 0.0
+    over_time: bool = False
+
+
 def run_tasks(
     tasks: Iterable[Mapping[str, Any]],
     backend: Backend,
     *,
-    retries: int = 2,
+    retries: int | None = None,
     timeout_s: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Iterator[Outcome]:
     """Run *tasks* and yield their outcomes as they end; a failing task fails alone.
 
-    Takes tasks from the iterable as places come free, so that memory does not grow with their number.
+    Takes tasks from the iterable as places come free, so that memory does not grow with their number. An error that
+    may pass is tried again *retries* times (2 by default), the user's own failing command or function only if
+    *retries* is given, and bad input never. When the caller stops listening, what runs is cancelled.
     """
-    raise NotImplementedError
+    runner = _Runner(backend, retries, timeout_s, on_event)
+    try:
+        yield from runner.run(iter(enumerate(tasks)))
+    finally:
+        runner.cancel_all()
+
+
+def is_worth_retrying(error: BaseException, retries: int | None) -> bool:
+    """Say whether another attempt may end otherwise."""
+    if isinstance(error, TaskFailed):
+        return retries is not None
+    return isinstance(error, (Unavailable, TryAgain))
+
+
+def backoff_s(attempt: int) -> float:
+    """Return how long to wait after *attempt*: twice as long each time, up to a cap, with jitter."""
+    return float(min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0))
+
+
+class _Runner:
+    def __init__(
+        self, backend: Backend, retries: int | None, timeout_s: float | None, on_event: Callable[[Event], None]
+    ) -> None:
+        self.backend, self.retries, self.timeout_s, self.on_event = backend, retries, timeout_s, on_event
+        self.running: dict[Future[dict[str, Any]], _Try] = {}
+        self.ended: SimpleQueue[Future[dict[str, Any]]] = SimpleQueue()
+        self.later: list[tuple[float, int, _Try]] = []
+
+    def run(self, tasks: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
+        more = True
+        while more or self.running or self.later:
+            # No more than there are places: a time limit counts from the moment of submission.
+            while len(self.running) < self.backend.limits.concurrency:
+                if (one := self._due()) is not None:
+                    self._start(one)
+                elif more and (item := next(tasks, None)) is not None:
+                    self._start(_Try(*item))
+                else:
+                    more = False
+                    break
+            if outcome := self._next_outcome():
+                yield outcome
+
+    def cancel_all(self) -> None:
+        """Cancel what runs, and wait until it is gone."""
+        for future in self.running:
+            self.backend.cancel(future)
+        wait(self.running, timeout=LEAVE_S)
+        self.running.clear()
+
+    def _due(self) -> _Try | None:
+        if self.later and self.later[0][0] <= time.monotonic():
+            return heappop(self.later)[2]
+        return None
+
+    def _start(self, one: _Try) -> None:
+        one.started = time.monotonic()
+        future = self.backend.submit(one.task)
+        self.running[future] = one
+        self.on_event(Event("start", one.number, one.attempt))
+        future.add_done_callback(self.ended.put)
+
+    def _next_outcome(self) -> Outcome | None:
+        """Wait for something to happen; return an outcome if that was the end of a task."""
+        try:
+            future = self.ended.get(timeout=self._patience())
+        except Empty:
+            self._end_overdue()
+            return None
+        one = self.running.pop(future)
+        seconds = time.monotonic() - one.started
+        error = future.exception() if not future.cancelled() else TryAgain("the task was cancelled")
+        if one.over_time and error is not None:
+            error = TimeLimit(f"time limit of {self.timeout_s:g} s", hint="give it more: --timeout SECONDS")
+        if error is None:
+            return self._tell("done", Outcome(one.number, future.result(), None, one.attempt, seconds))
+        allowed = DEFAULT_RETRIES if self.retries is None else self.retries
+        if one.attempt <= allowed and is_worth_retrying(error, self.retries):
+            self.on_event(Event("retry", one.number, one.attempt, error=error))
+            again = _Try(one.number, one.task, one.attempt + 1)
+            heappush(self.later, (time.monotonic() + backoff_s(one.attempt), one.number, again))
+            return None
+        return self._tell("failed", Outcome(one.number, None, error, one.attempt, seconds))
+
+    def _tell(self, kind: str, outcome: Outcome) -> Outcome:
+        self.on_event(Event(kind, outcome.number, outcome.attempts, outcome, outcome.error))
+        return outcome
+
+    def _patience(self) -> float | None:
+        """Return the seconds until a time limit or a retry is due."""
+        moments = [when for when, _, _ in self.later[:1]]
+        if self.timeout_s is not None:
+            moments += [one.started + self.timeout_s for one in self.running.values() if not one.over_time]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _end_overdue(self) -> None:
+        for future, one in self.running.items():
+            if self.timeout_s is not None and time.monotonic() >= one.started + self.timeout_s and not one.over_time:
+                one.over_time = True
+                self.backend.cancel(future)
