@@ -21,7 +21,7 @@ def open_parts(chunk: Chunk, given: Mapping[str, Source] | None = None) -> Itera
         opened: dict[str, Source] = dict(given or {})
         for one in chunk.sources:
             if one.uri not in opened:
-                opened[one.uri] = stack.enter_context(open_source(one.uri, version=one.version))
+                opened[one.uri] = stack.enter_context(open_source(one.uri, version=one.version, size=one.size))
             elif opened[one.uri].version != one.version:
                 raise StaleError(f"{one.uri}: it has changed since it was planned", hint="make the plan again")
             if opened[one.uri].size != one.size:
