@@ -17,11 +17,13 @@ Bits = npt.NDArray[np.int64]
 LONGEST_HEADER_BYTES = 330
 """A dynamic header: 17 bits, 19 code lengths of 3 bits, 316 lengths of up to 7 bits, a symbol or two."""
 
-_SLICE_BYTES = 32 * 1024
+_SLICE_BYTES = 16 * 1024
 _FIRST_SLICE_BYTES = 8 * 1024
 _CODE_SPACE = 128
 FEWEST_LENGTHS = 8
 """Fewer code lengths than this fit only a block of some hundred bytes, and most of what is not a block."""
+LARGE_BLOCK_LENGTHS = 14
+"""Large blocks of text have at least so many, as they use short codes and long ones; to look for them is faster."""
 _WINDOW = bytes(32 * 1024)
 
 
@@ -56,7 +58,7 @@ def candidates(
     """Return the bits of *data* in ``[start_bit, stop_bit)`` at which a block may begin, in order.
 
     With *most*, stop looking when at least so many are found. Blocks with fewer than *fewest_lengths* code lengths
-    are passed over; large blocks of text have 14 or more, and looking for those only is twice as fast.
+    (8 or more) are passed over.
     """
     found: list[int] = []
     stop = min(-(-stop_bit // 8), len(data))
@@ -74,37 +76,30 @@ def candidates(
 def _dynamic(part: bytes, n_bytes: int, fewest_lengths: int) -> list[int]:
     """Return the bits in the first *n_bytes* of *part* where a dynamic block may begin."""
     padded = np.frombuffer(part + bytes(16), np.uint8)
-    word = np.ndarray((n_bytes,), "<u4", padded, strides=(1,))
-    bits = np.flatnonzero(np.unpackbits(_MAY_START[word & 0xFFFFF], bitorder="little").view(np.bool_))
-    words = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))
-    return [bit for bit in bits[_full_code(words, bits, fewest_lengths)].tolist() if _header_is_whole(part, bit)]
+    words = np.ndarray((len(padded) - 7,), "<u4", padded, strides=(1,))
+    starts = _MAY_START[words[:n_bytes] & 0xFFFFF]
+    bits = np.flatnonzero(np.unpackbits(starts, bitorder="little").view(np.bool_))
+    return [bit for bit in _full_codes(padded, bits, fewest_lengths).tolist() if _header_is_whole(part, bit)]
 
 
-def _full_code(words: npt.NDArray[np.uint64], bits: Bits, fewest_lengths: int) -> Bits:
-    """Return which of the headers at *bits* have a code for code lengths that fills its code space exactly.
+def _full_codes(padded: npt.NDArray[np.uint8], bits: Bits, fewest_lengths: int) -> Bits:
+    """Return those of *bits* where the code for code lengths fills its code space exactly.
 
-    *words* are the eight bytes from each byte on, so that one look-up at a bit holds at least 57 bits.
+    First by the number of lengths and the seven that are always there, in 32 bits; then by all, in 64.
     """
-    head = _bits_at(words, bits + 13)
-    n_lengths = (head & np.uint64(15)) + np.uint64(4)
-    kept = np.flatnonzero(n_lengths >= fewest_lengths)
-    used = (np.uint64(1) << n_lengths[kept] * np.uint64(3)) - np.uint64(1)
-    space = _space(head[kept] >> np.uint64(4) & used, 0) + _space(head[kept] >> np.uint64(4) & used, 15)
-    possible = np.flatnonzero(space <= _CODE_SPACE)
-    kept, used, space = kept[possible], used[possible], space[possible]
-    rest = _bits_at(words, bits[kept] + 17 + 30) & used >> np.uint64(30)
-    space += _space(rest, 0) + _space(rest, 15)
-    full: Bits = kept[space == _CODE_SPACE]
+    at = bits + 13
+    head = np.ndarray((len(padded) - 7,), "<u4", padded, strides=(1,))[at >> 3]
+    head >>= (at & 7).astype(np.uint32)
+    space = _SPACE[head >> 4 & 0x7FFF] + _SPACE[head >> 19 & 0x3F]
+    kept = np.flatnonzero((head & 15 >= fewest_lengths - 4) & (space <= _CODE_SPACE))
+    bits, space = bits[kept], space[kept]
+    at = bits + (17 + 7 * 3)
+    rest = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))[at >> 3] >> (at & 7).astype(np.uint64)
+    rest &= (np.uint64(1) << ((head[kept] & 15).astype(np.uint64) - np.uint64(3)) * np.uint64(3)) - np.uint64(1)
+    for shift in (0, 15, 30):
+        space += _SPACE[(rest >> np.uint64(shift)).astype(np.uint16) & 0x7FFF]
+    full: Bits = bits[space == _CODE_SPACE]
     return full
-
-
-def _bits_at(words: npt.NDArray[np.uint64], bits: Bits) -> npt.NDArray[np.uint64]:
-    found: npt.NDArray[np.uint64] = words[bits >> 3] >> (bits & 7).astype(np.uint64)
-    return found
-
-
-def _space(lengths: npt.NDArray[np.uint64], shift: int) -> npt.NDArray[np.uint16]:
-    return _SPACE[(lengths >> np.uint64(shift) & np.uint64(0x7FFF)).astype(np.uint16)]
 
 
 def _header_is_whole(part: bytes, bit: int) -> bool:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from isal import isal_zlib
-from isal.isal_zlib import error as isal_error
 
 from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.members import TRAILER_BYTES, header_end
@@ -23,6 +22,8 @@ WINDOW_BYTES = 32 * 1024
 FEED_BYTES = 128 * 1024
 PIECE_BYTES = 256 * 1024
 """Output comes in pieces of this size: ISA-L fills them twice as fast as pieces that it has to make larger."""
+
+InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub takes the class for a value
 
 _SEAL = bytes.fromhex("00ff cb70 01fe a55a 9c3e 1770 c3a5 5ac3")
 
@@ -100,7 +101,7 @@ class Inflater:
         while True:
             try:
                 piece = stream.decompress(data, PIECE_BYTES)
-            except isal_error:
+            except InflateError:
                 self._refuse("corrupt deflate data")
             left: bytes = stream.unused_data if stream.eof else stream.unconsumed_tail
             self.at += len(data) - len(left)
@@ -174,7 +175,7 @@ class Inflater:
         header = (bits | 1 << n_bits).to_bytes((n_bits + 3 + 7) // 8, "little")
         try:
             piece = self._stream.decompress(header + _stored(_SEAL)) if self._stream is not None else b""
-        except isal_error:
+        except InflateError:
             piece = b""
         if self._stream is None or not self._stream.eof or self._stream.unused_data or not piece.endswith(_SEAL):
             self._refuse(f"no deflate block ends at bit {n_bits} of this byte", NotABoundary)

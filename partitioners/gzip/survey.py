@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cbtool.partitioners.gzip.blocks import LONGEST_HEADER_BYTES, candidates
+from cbtool.partitioners.gzip.blocks import LARGE_BLOCK_LENGTHS, LONGEST_HEADER_BYTES, candidates
 from cbtool.partitioners.gzip.inflate import FEED_BYTES, Checkpoint, Inflater, Member, NotABoundary, pack_window
-from cbtool.partitioners.gzip.windows import thin
+from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, thin
 from cbtool.source import Source
 
 REQUEST_BYTES = 8 << 20
@@ -17,8 +17,6 @@ SPACING_BYTES = 1 << 20
 _FEWEST = 64
 _NEAREST_BYTES = 16 * 1024
 _SEARCH_BYTES = 128 * 1024
-_LARGE_BLOCK_LENGTHS = 14
-_FOLLOWING_BYTES = 48 * 1024
 
 
 class Survey:
@@ -111,7 +109,7 @@ class Survey:
         self._wait()
         ahead = self._ahead(_SEARCH_BYTES + LONGEST_HEADER_BYTES)
         stop = _SEARCH_BYTES * 8 if self._inflater.inside else 0
-        possible = candidates(ahead, 0, stop, most=1, fewest_lengths=_LARGE_BLOCK_LENGTHS)
+        possible = candidates(ahead, 0, stop, most=1, fewest_lengths=LARGE_BLOCK_LENGTHS)
         possible = possible or candidates(ahead, 0, stop, most=1)
         if not possible:
             return
@@ -127,7 +125,7 @@ class Survey:
         yield piece
         start = Checkpoint(bit, self._inflater.window)
         self._begin(start, self._offset + self._inflater.made, self._inflater.member)
-        self._found.append((bit, self._start_offset, pack_window(thin(start, self._ahead(_FOLLOWING_BYTES)))))
+        self._found.append((bit, self._start_offset, pack_window(thin(start, self._ahead(FOLLOWING_BYTES)))))
         self._inflater = self._again()
         self._next = self._at + self._spacing
 

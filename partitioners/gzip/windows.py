@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from isal.isal_zlib import error as isal_error
 
-from cbtool.partitioners.gzip.inflate import WINDOW_BYTES, Checkpoint, deflate_from
+from cbtool.partitioners.gzip.inflate import WINDOW_BYTES, Checkpoint, InflateError, deflate_from
+
+FOLLOWING_BYTES = 48 * 1024
+"""Enough of the file to decode to 32 KiB of output, whatever the data."""
 
 _PLACES = np.arange(WINDOW_BYTES)
 _LOW = (_PLACES & 0xFF).astype(np.uint8).tobytes()
@@ -42,6 +44,6 @@ def _decoded(checkpoint: Checkpoint, following: bytes, window: bytes) -> npt.NDA
     try:
         stream, data = deflate_from(checkpoint.bit % 8, window, following)
         made = stream.decompress(data, WINDOW_BYTES)
-    except isal_error:
+    except InflateError:
         return None
     return np.frombuffer(made, np.uint8) if stream.eof or len(made) == WINDOW_BYTES else None
