@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from cbtool.chunk import Chunk, Part
 from cbtool.detect import partitioner
-from cbtool.errors import FormatError, StaleError
+from cbtool.errors import FormatError, StaleError, UsageError
 from cbtool.source import Source, open_source
 
 
@@ -36,3 +38,39 @@ def _checked(blocks: Iterator[bytes], sources: Sequence[Source]) -> Iterator[byt
     yield from blocks
     for source in set(sources):
         source.check()
+
+
+def one_stream(chunk: Chunk, part: int | None = None) -> Iterator[bytes]:
+    """Yield a chunk as one file: part number *part* (from 1), or its only part, or its mates interleaved."""
+    if part is not None and not 1 <= part <= len(chunk.parts):
+        raise UsageError(f"chunk {chunk.chunk} has {len(chunk.parts)} part(s), no part {part}")
+    parts = list(open_parts(chunk)) if part is None and len(chunk.parts) > 1 else open_parts(chunk)
+    if isinstance(parts, list):
+        yield from interleaved(chunk, parts)
+        return
+    for number, one in enumerate(parts, 1):
+        if part in (None, number):
+            yield from one.blocks
+
+
+def interleaved(chunk: Chunk, parts: Sequence[Part]) -> Iterator[bytes]:
+    """Yield the records of *parts* in turn; FormatError if one ends before another."""
+    how = partitioner(chunk.format)
+    streams = [itertools.chain.from_iterable(how.records(part.blocks, chunk)) for part in parts]
+    try:
+        for records in zip(*streams, strict=True):
+            yield b"".join(record + b"\n" for record in records)
+    except ValueError:
+        raise FormatError(f"chunk {chunk.chunk}: its parts have different numbers of records") from None
+
+
+def resupply(chunk: Chunk, urls: Sequence[str]) -> Chunk:
+    """Return *chunk* with signed URLs in the places of the sources that were stored without their query."""
+    if not urls:
+        return chunk
+    given = {url.partition("?")[0]: url for url in urls}
+    unknown = set(given) - {source.uri for source in chunk.sources}
+    if unknown:
+        raise UsageError(f"--source {sorted(unknown)[0]}: chunk {chunk.chunk} has no such source")
+    sources = tuple(replace(source, uri=given.get(source.uri, source.uri)) for source in chunk.sources)
+    return replace(chunk, sources=sources)

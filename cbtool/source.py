@@ -194,6 +194,9 @@ class Cached(Source):
             yield self.read(start, n)
             start += n
 
+    def check(self) -> None:
+        self._beneath.check()
+
 
 def open_source(
     uri: str | BinaryIO,

@@ -117,7 +117,7 @@ class Container(Protocol):
     def at_mark(self, marks: Marks, mark: int, weight: int) -> Place | None:
         """Return the cut before the first record after *mark*, from the index alone; None if that cannot tell."""
 
-    def end(self, source: Source, marks: Marks | None, weight: int) -> Place: ...
+    def end(self, source: Source, marks: Marks | None) -> Place: ...
 
     def piece(self, source: Source, marks: Marks | None, first: Place, last: Place) -> tuple[Range, dict[str, Any]]:
         """Return the bytes to read for the records from *first* up to *last*, and the recipe for them."""

@@ -14,7 +14,7 @@ from cbtool.partitioners.container import Container, Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source
 
-SLACK = 0.005
+SLACK = 0.009
 """A cut may lie this part of a chunk beside its target, where that saves reading."""
 
 

@@ -113,7 +113,7 @@ def _check_names(one: Track, two: Track, first: Place, second: Place) -> None:
     names = []
     for track, place in ((one, first), (two, second)):
         source = Cached(track.source, PEEK_BYTES)
-        end = track.container.end(source, track.marks, 0)
+        end = track.container.end(source, track.marks)
         span, recipe = track.container.piece(source, track.marks, place, end)
         blocks = track.container.open(source, span, {**recipe, "crc": None})
         names.append(track.grammar.name(b"".join(itertools.islice(blocks, 1))))

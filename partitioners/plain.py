@@ -66,8 +66,8 @@ class Plain:
     def at_mark(self, marks: Marks, mark: int, weight: int) -> Place | None:
         return self.place(Span(0, b""), int(marks.start[mark]), int(marks.record[mark]), weight)
 
-    def end(self, source: Source, marks: Marks | None, weight: int) -> Place:
-        return Place(source.size, source.size, int(marks.record[-1]) if marks else None, weight)
+    def end(self, source: Source, marks: Marks | None) -> Place:
+        return Place(source.size, source.size, int(marks.record[-1]) if marks else None, 0)
 
     def piece(self, source: Source, marks: Marks | None, first: Place, last: Place) -> tuple[Range, dict[str, Any]]:
         return (first.at, last.at - first.at), {"kind": "plain"}

@@ -96,14 +96,17 @@ class Stream:
 
     def merge(self, parts: Sequence[Index]) -> Index:
         joined: dict[str, list[Any]] = {name: [] for name in parts[0].arrays}
-        shift = dict.fromkeys(COLUMNS, 0)
+        shift = dict.fromkeys(joined, 0)
         for number, part in enumerate(parts):
-            # The end of a part is the first mark of the next.
-            keep = len(part.arrays["offset"]) - (number < len(parts) - 1)
+            # The end of a part is the first mark of the next. Strings lie joined, with an array of where each begins.
+            last = number == len(parts) - 1
+            keep = len(part.arrays["offset"]) - (not last)
             for name, array in part.arrays.items():
-                joined[name].append(array[:keep] + shift[name] if name in shift else array[:keep])
-            for name in COLUMNS:
-                shift[name] += int(part.arrays[name][-1])
+                is_text = f"{name[:-1]}_at" in part.arrays
+                joined[name].append(array if last or is_text else array[:keep])
+                if name in COLUMNS or name.endswith("_at"):
+                    joined[name][-1] = joined[name][-1] + shift[name]
+                    shift[name] += int(array[-1])
         first = parts[0]
         arrays = {name: np.concatenate(arrays) for name, arrays in joined.items()}
         return Index(first.format, first.version, first.size, first.facts, arrays)

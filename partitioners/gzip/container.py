@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,8 +16,8 @@ from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.boundaries import boundaries
 from cbtool.partitioners.gzip.inflate import Checkpoint, decode, pack_window, unpack_window
 from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
-from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
 from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
+from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
 from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES
 from cbtool.source import Cached, Range, Source
 
@@ -47,10 +46,10 @@ class Gzip:
     def begin(self) -> Place:
         return Place(0, 0, 0, 0)
 
-    def end(self, source: Source, marks: Marks | None, weight: int) -> Place:
+    def end(self, source: Source, marks: Marks | None) -> Place:
         if marks is None:
-            return Place(source.size * 8, None, None, weight)
-        return Place(source.size * 8, int(marks.offset[-1]), int(marks.record[-1]), weight)
+            return Place(source.size * 8, None, None, 0)
+        return Place(source.size * 8, int(marks.offset[-1]), int(marks.record[-1]), 0, crc=int(marks.own["crc"][-1]))
 
     def sync(self, source: Source, nominal: int, grammar: Grammar) -> Place | None:
         if len(grammar.newline) > 1:
@@ -95,8 +94,8 @@ class Gzip:
         start, stop = part[0], part[0] + part[1]
         first = self.sync(source, start, grammar) if start else self.begin()
         last = self.sync(source, stop, grammar) if stop < source.size else None
-        last = last or self.end(source, None, 0)
-        first = first or self.end(source, None, 0)
+        last = last or self.end(source, None)
+        first = first or self.end(source, None)
         return survey_blocks(source, first, last, grammar)
 
     def span(self, source: Source, marks: Marks, mark: int) -> Span:

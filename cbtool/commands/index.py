@@ -1,0 +1,50 @@
+"""``cbtool index``: pass over sources once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cbtool.commands import options as o
+
+
+def index(
+    sources: o.Sources,
+    form: o.As = None,
+    index_to: o.IndexTo = None,
+    unversioned: o.Unversioned = False,
+    workers: o.Workers = None,
+    force: Annotated[bool, typer.Option("--force", help="Pass again although a fresh index is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be passed over.")] = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Pass over sources once, in parallel, and keep what was learnt beside them (NAME.cbi).
+
+    Prints where each index lies. `cbtool partition` does this by itself where it must.
+
+    \b
+    Examples:
+      cbtool index reads.fastq.gz
+      cbtool index 's3://bucket/run7/*.gz' --index-to indexes/
+    """
+    from cbtool import sidecar
+    from cbtool.detect import detect
+    from cbtool.session import indexer, opened
+    from cbtool.tables import show_facts
+
+    say = o.note(quiet)
+    with opened(sources, unversioned=unversioned) as found:
+        for source in found:
+            name = detect(source, form)
+            known, place = sidecar.find(source, index_to)
+            if known and not force:
+                say(f"{source.uri}: its index is fresh: {place}")
+            elif dry_run:
+                say(f"{source.uri}: would be indexed: its index is {'fresh' if known else place}")
+                continue
+            else:
+                known = indexer(workers or o.cores())(source, name)
+                place = sidecar.save(known, source, index_to)
+            show_facts({"uri": source.uri, "index": place}, as_json)

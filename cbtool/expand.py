@@ -1,0 +1,2 @@
+def expand(a):
+    return list(a)

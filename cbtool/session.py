@@ -1,0 +1,114 @@
+"""What commands and the Python API do alike: open sources, plan them, load plans."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO
+
+from cbtool.chunk import Chunk
+from cbtool.contracts import Backend, Options
+from cbtool.errors import FormatError, UsageError
+from cbtool.expand import expand
+from cbtool.index import Index
+from cbtool.indexing import build
+from cbtool.partitioning import partition
+from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
+from cbtool.registry import load
+from cbtool.runner import Event
+from cbtool.source import Source, open_source
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def opened(uris: Sequence[str | BinaryIO], *, unversioned: bool = False, session: Any = None) -> Iterator[list[Source]]:
+    """Open all sources that *uris* stand for; they are closed at the end."""
+    with ExitStack() as stack:
+        names: list[str | BinaryIO] = [uri for uri in uris if not isinstance(uri, str)]
+        texts = [uri for uri in uris if isinstance(uri, str)]
+        if texts:
+            names = [*expand(texts), *names]
+        yield [stack.enter_context(open_source(one, unversioned=unversioned, session=session)) for one in names]
+
+
+@contextmanager
+def engine(name: str, workers: int) -> Iterator[Backend]:
+    """Open a backend by name; its workers end with the block."""
+    backend: Backend = load("backends", name)(workers=workers)
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def indexer(workers: int, on_event: Callable[[Event], None] = lambda event: None) -> Callable[[Source, str], Index]:
+    """Return what passes over a source with worker processes of this machine."""
+
+    def pass_over(source: Source, form: str) -> Index:
+        with engine("local", workers) as backend:
+            return build(source, form, backend, workers, on_event)
+
+    return pass_over
+
+
+def make_plan(
+    uris: Sequence[str | BinaryIO],
+    options: Options,
+    *,
+    form: str | None = None,
+    index_to: str | None = None,
+    unversioned: bool = False,
+    session: Any = None,
+    say: Say = lambda note: None,
+) -> Plan:
+    """Open *uris* and cut them together."""
+    with opened(uris, unversioned=unversioned, session=session) as sources:
+        return partition(sources, options, indexer(options.workers), form=form, index_to=index_to, say=say)
+
+
+def is_plan(argument: str) -> bool:
+    """Say whether an argument names a plan (``-`` is one, on stdin) rather than a source."""
+    if argument == "-":
+        return True
+    if argument.startswith("@") or any(letter in argument for letter in "*?[") or argument.endswith("/"):
+        return False
+    with open_source(argument) as source:
+        return looks_like_plan(source.read(0, min(source.size, 64 * 1024)))
+
+
+def load_plan(argument: str, some: bool = False) -> Plan:
+    """Read a whole plan from a file, an object, or stdin (``-``)."""
+    if argument == "-":
+        return complete(read_chunks(sys.stdin.buffer, "stdin"), "stdin", some)
+    with open_source(argument) as source:
+        blocks = source.stream(0, source.size) if source.size else iter(())
+        return complete(read_chunks(_lines(blocks), source.uri), source.uri, some)
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
+
+
+def one_chunk(argument: str, number: int | None) -> Chunk:
+    """Return chunk *number* of a plan; from stdin (``-``) the first line, or that number if it is given."""
+    if argument == "-":
+        chunks = read_chunks(sys.stdin.buffer, "stdin")
+        found = next((one for one in chunks if number in (None, one.chunk)), None)
+        if found is None:
+            raise FormatError("stdin: no such chunk" if number is not None else "stdin: no plan line")
+        return found
+    if number is None:
+        raise UsageError("which chunk? -k K")
+    with open_source(argument) as source:
+        blocks = source.stream(0, source.size) if source.size else iter(())
+        for chunk in read_chunks(_lines(blocks), source.uri):
+            if chunk.chunk == number:
+                return chunk
+    raise UsageError(f"{argument}: has no chunk {number}", hint="chunks count from 0: cbtool show")

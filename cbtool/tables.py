@@ -1,0 +1,42 @@
+"""What commands print: a table for people at a terminal, JSON Lines for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from cbtool.units import show_size
+
+
+def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Print facts of one thing: a line each on a terminal, else one JSON object on a line."""
+    if as_json or not sys.stdout.isatty():
+        typer.echo(json.dumps(facts))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        if name.endswith("_bytes") and isinstance(value, int):
+            value = f"{value:,} ({show_size(value)})"
+        elif isinstance(value, int) and not isinstance(value, bool):
+            value = f"{value:,}"
+        typer.echo(f"{name.removesuffix('_bytes').replace('_', ' '):{width}}  {value}")
+
+
+def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows that share their fields: a table on a terminal, else a JSON object a line."""
+    if as_json or not sys.stdout.isatty():
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    for row in table:
+        typer.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
