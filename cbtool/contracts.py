@@ -65,7 +65,10 @@ class Partitioner(Protocol):
         """Join the indexes of all parts, in order."""
 
     def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:
-        """Cut *sources* (together, in order) into chunks; `plan`, `chunk` and `of` are filled in by the caller."""
+        """Cut *sources* (together, in order) into chunks; their `plan` is filled in by the caller.
+
+        NeedsIndex where a cut can only be proven by a pass over a source that has no index.
+        """
 
     def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
         """Yield the file(s) of *chunk*, reading just what it says; its parts are consumed in order."""
@@ -73,8 +76,11 @@ class Partitioner(Protocol):
     def whole(self, source: Source) -> Iterator[bytes]:
         """Yield the content of *source* as a plain file, by a way independent of `build` where there is one."""
 
-    def records(self, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
-        """Yield the canonical bytes of the records in a plain file of this format, in lists."""
+    def records(self, blocks: Iterator[bytes], chunk: Chunk) -> Iterator[list[bytes]]:
+        """Yield the canonical bytes of the records in a plain file of this format, in lists.
+
+        *chunk* is one of the plan's; what its recipe says of the format holds for the file.
+        """
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,6 @@ def open_destination(uri: str) -> Destination:
         raise UsageError(
             f"{scheme}://: cbtool cannot write there", hint="name a folder or an s3://, gs:// or az:// prefix"
         )
-    from cbtool.objects import ObjectDestination
+    from cbtool.uploads import ObjectDestination
 
     return ObjectDestination(uri)

@@ -48,6 +48,10 @@ class FormatError(CbtoolError):
     exit_code = 65
 
 
+class NeedsIndex(FormatError):
+    """No cut can be proven from a few small reads; a pass over the source could."""
+
+
 class MissingInput(CbtoolError):
     """There is no such source."""
 

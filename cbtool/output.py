@@ -32,7 +32,7 @@ def open_output(path: str) -> AbstractContextManager[BinaryIO]:
     if path in STANDARD_OUTPUT:
         return _standard_output()
     if path.startswith(OBJECTS):
-        from cbtool.objects import writing
+        from cbtool.uploads import writing
 
         return writing(path)
     path = os.path.realpath(path.removeprefix("file://"))
@@ -57,7 +57,7 @@ def appearing(path: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     try:
         with told(path):
             file = open(temporary, "xb")
-        with _not_full(path), file:
+        with not_full(path), file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -104,7 +104,7 @@ def _cure(number: int | None) -> str | None:
 
 
 @contextmanager
-def _not_full(path: str) -> Iterator[None]:
+def not_full(path: str) -> Iterator[None]:
     """Tell only what a write can meet, so that an error of the block's own is not put down to *path*."""
     try:
         yield
@@ -124,7 +124,7 @@ def _standard_output() -> Iterator[BinaryIO]:
     except UnsupportedOperation:
         yield sys.stdout.buffer
         return
-    with _not_full("standard output"), file:
+    with not_full("standard output"), file:
         yield file
 
 
@@ -137,5 +137,5 @@ def _special(path: str, mode: int) -> Iterator[BinaryIO]:
                 file = cast(BinaryIO, connection.makefile("wb"))
         else:
             file = open(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb")
-    with _not_full(path), file:
+    with not_full(path), file:
         yield file

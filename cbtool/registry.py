@@ -17,12 +17,15 @@ class Entry:
 
     target: str
     summary: str
+    suffixes: tuple[str, ...] = ()
     needs: str | None = None
 
 
 FORMATS = {
-    "fastq": Entry("cbtool.partitioners.fastq:PARTITIONER", "sequencing reads: .fastq .fq, gzip and BGZF, pairs"),
-    "text": Entry("cbtool.partitioners.text:PARTITIONER", "lines of any text: plain, gzip and BGZF"),
+    "fastq": Entry(
+        "cbtool.partitioners.fastq:PARTITIONER", "sequencing reads, single or paired; gzip, BGZF", (".fastq", ".fq")
+    ),
+    "text": Entry("cbtool.partitioners.text:PARTITIONER", "lines of any text; gzip, BGZF", (".txt", ".log")),
 }
 """In the order in which they are tried on a source."""
 

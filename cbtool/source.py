@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any, BinaryIO
 
 from cbtool.errors import MissingInput, NotAllowed, StaleError, UsageError
 
@@ -43,6 +44,10 @@ class Source(ABC):
     size: int
     version: str
     """What changes when the content does: ``etag:…``, ``generation:…``, ``file:…``, ``modified:…``."""
+    note: str | None = None
+    """What is to be said of it, as that its version is weak."""
+    resupply: bool = False
+    """Whether *uri* lacks a query or password that it was opened with, and that must be given again (``--source``)."""
 
     def __init__(self, uri: str, size: int, version: str) -> None:
         self.uri, self.size, self.version = uri, size, version
@@ -70,6 +75,7 @@ class Source(ABC):
         """Read each range as a request of its own; a remote source does so concurrently."""
         return (self.read(*one) for one in ranges)
 
+    @abstractmethod
     def check(self) -> None:
         """Raise StaleError unless the object is still the one that was opened."""
 
@@ -80,6 +86,7 @@ class Source(ABC):
 
     def close(self) -> None:
         """Let go of what the source holds open."""
+        return None
 
     def __enter__(self) -> Source:
         return self
@@ -165,23 +172,44 @@ class LocalSource(Source):
             self._fd = -1
 
 
-def open_source(uri: str, *, version: str | None = None, unversioned: bool = False) -> Source:
+class Cached(Source):
+    """Serves small reads that lie close together from one read of the source beneath, of at least *block* bytes."""
+
+    def __init__(self, beneath: Source, block: int) -> None:
+        super().__init__(beneath.uri, beneath.size, beneath.version)
+        self.meter = beneath.meter
+        self._beneath, self._block, self._start, self._data = beneath, block, 0, b""
+
+    def read(self, start: int, length: int) -> bytes:
+        if not self._start <= start <= start + length <= self._start + len(self._data):
+            self._data = self._beneath.read(start, min(max(length, self._block), self.size - start))
+            self._start = start
+        return self._data[start - self._start : start - self._start + length]
+
+    def stream(self, start: int, length: int) -> Iterator[bytes]:
+        end = start + length
+        while start < end:
+            held = self._start + len(self._data) - start if self._start <= start else 0
+            n = min(held if held > 0 else self._block, end - start)
+            yield self.read(start, n)
+            start += n
+
+
+def open_source(
+    uri: str | BinaryIO,
+    *,
+    version: str | None = None,
+    size: int | None = None,
+    unversioned: bool = False,
+    session: Any = None,
+) -> Source:
     """Open the object at *uri*; with *version*, only if it is that one (StaleError otherwise).
 
-    *unversioned* accepts an HTTP object with neither a strong ETag nor Last-Modified.
+    With *version* and *size*, as a plan has them, a remote object is asked for nothing before it is read; a change is
+    then met at the first read. *unversioned* accepts an HTTP object with neither a strong ETag nor Last-Modified.
+    *session* is a boto3 session to reach ``s3://`` with. A seekable binary file object may stand in place of a URI.
     """
-    scheme = uri.partition("://")[0].lower() if "://" in uri else "file"
-    source: Source
-    if scheme == "file":
-        source = LocalSource(uri.removeprefix("file://"))
-    elif scheme in ("http", "https"):
-        from cbtool.http import HttpSource
-
-        source = HttpSource(uri, unversioned=unversioned)
-    else:
-        from cbtool.objects import ObjectSource
-
-        source = ObjectSource(uri)
+    source = _open(uri, (version, size) if version is not None and size is not None else None, unversioned, session)
     if version is not None and source.version != version:
         source.close()
         raise StaleError(
@@ -191,3 +219,22 @@ def open_source(uri: str, *, version: str | None = None, unversioned: bool = Fal
             found=source.version,
         )
     return source
+
+
+def _open(uri: str | BinaryIO, pinned: tuple[str, int] | None, unversioned: bool, session: Any) -> Source:
+    if not isinstance(uri, str):
+        from cbtool.given import GivenFile
+
+        return GivenFile(uri)
+    scheme = uri.partition("://")[0].lower() if "://" in uri else "file"
+    if session is not None and scheme != "s3":
+        raise UsageError(f"{scheme}://: a boto3 session is for s3:// only")
+    if scheme == "file":
+        return LocalSource(uri.removeprefix("file://"))
+    if scheme in ("http", "https"):
+        from cbtool.http import HttpSource
+
+        return HttpSource(uri, unversioned=unversioned, pinned=pinned)
+    from cbtool.objects import ObjectSource
+
+    return ObjectSource(uri, session=session, pinned=pinned)

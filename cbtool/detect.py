@@ -1,0 +1,53 @@
+"""Finds the format of a source: by its content first, by its name second; what was asked for wins over both."""
+
+from __future__ import annotations
+
+from cbtool.contracts import Partitioner
+from cbtool.errors import FormatError
+from cbtool.naming import COMPRESSED
+from cbtool.registry import entries, load
+from cbtool.source import Source
+
+HEAD_BYTES = 64 * 1024
+
+
+def partitioner(name: str) -> Partitioner:
+    """Return the partitioner of a format, with or without the mark of its compression (``fastq.gz``)."""
+    found: Partitioner = load("partitioners", name.removesuffix(".gz"))
+    return found
+
+
+def detect(source: Source, form: str | None = None) -> str:
+    """Return the name of the format of *source*.
+
+    FormatError if no format takes its content, or if its name promises one that its content is not.
+    """
+    if form:
+        partitioner(form)
+        return form.removesuffix(".gz")
+    head = source.read(0, min(HEAD_BYTES, source.size))
+    promised = _promised(source.uri)
+    if promised:
+        if not head or partitioner(promised).sniff(head, source.uri):
+            return promised
+        raise FormatError(
+            f"{source.uri}: its name says {promised}, but it begins with {head[:20]!r}",
+            hint="if the name is wrong, say what it is: --as text",
+        )
+    for name, _ in entries("partitioners"):
+        if partitioner(name).sniff(head, source.uri):
+            return name
+    raise FormatError(
+        f"{source.uri}: no format begins with {head[:20]!r}", hint="see `cbtool formats`, or say what it is: --as"
+    )
+
+
+def _promised(uri: str) -> str | None:
+    """Return the format that the suffix of a name stands for."""
+    name = uri.rpartition("/")[2].lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    for form, entry in entries("partitioners"):
+        if name.endswith(entry.suffixes):
+            return form
+    return None

@@ -1,0 +1,103 @@
+"""Ask again after a failure that may pass: one policy for every remote read and write."""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from cbtool.errors import StaleError, Unavailable
+from cbtool.source import STREAM_BLOCK_BYTES, Range, Source
+
+ATTEMPTS = 6
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 15.0
+STALL_S = 30.0
+"""A connection that brings no byte for so long is given up."""
+CONNECT_S = 10.0
+AT_ONCE = 16
+"""How many ranges of one source are asked for at the same time."""
+PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504, 509, 529)
+
+T = TypeVar("T")
+
+
+class Passing(Exception):
+    """A failure that may pass. The message completes "it …"; *after_s* is how long the service asks to wait."""
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+def again(uri: str, call: Callable[[], T]) -> T:
+    """Return what *call* returns, calling it up to `ATTEMPTS` times while it raises `Passing`; then Unavailable."""
+    failures = 0
+    while True:
+        try:
+            return call()
+        except Passing as error:
+            failures += 1
+            pause(uri, error, failures)
+
+
+def whole(uri: str, start: int, length: int, get: Callable[[int, int], Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield exactly *length* bytes from *start*; when *get* breaks off, go on from there with another *get*.
+
+    Tries are counted anew after each MiB that came.
+    """
+    at, end, failures, mark = start, start + length, 0, start
+    while at < end:
+        try:
+            for block in get(at, end - at):
+                at += len(block)
+                yield block
+            if at < end:
+                raise Passing("sent too few bytes")
+        except Passing as error:
+            if at - mark >= STREAM_BLOCK_BYTES:
+                failures, mark = 0, at
+            failures += 1
+            pause(uri, error, failures)
+
+
+def pause(uri: str, error: Passing, failures: int) -> None:
+    """Wait a random while that grows with *failures*, or raise Unavailable when there were `ATTEMPTS` of them."""
+    if failures >= ATTEMPTS:
+        raise Unavailable(f"{uri}: {failures} tries failed: it {error}", hint="try again later", uri=uri) from None
+    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**failures)
+    time.sleep(max(random.uniform(longest / 2, longest), min(error.after_s, LONGEST_PAUSE_S)))
+
+
+class Remote(Source):
+    """A source behind a network: exact, resumed, concurrent reads over one method of the service.
+
+    The meter counts what reading takes; looking for size and version when it is opened or checked is not in it.
+    """
+
+    @abstractmethod
+    def _get(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield the bytes in blocks, by one metered request pinned to the version; Passing if it breaks off."""
+
+    def read(self, start: int, length: int) -> bytes:
+        return b"".join(self.stream(start, length))
+
+    def stream(self, start: int, length: int) -> Iterator[bytes]:
+        if start + length > self.size:
+            raise StaleError(f"{self.uri}: it ends at byte {self.size}, before {start + length}", hint="plan again")
+        return whole(self.uri, start, length, self._get)
+
+    def _read_all(self, ranges: Sequence[Range]) -> Iterator[bytes]:
+        if len(ranges) < 2:
+            yield from super()._read_all(ranges)
+            return
+        with ThreadPoolExecutor(min(AT_ONCE, len(ranges))) as pool:
+            yield from pool.map(lambda one: self.read(*one), ranges)
+
+    def changed(self) -> StaleError:
+        """Return the error that says so."""
+        hint = "make the plan (and the index) again"
+        return StaleError(f"{self.uri}: it has changed since it was opened or planned", hint=hint, uri=self.uri)

@@ -1,0 +1,70 @@
+"""Where indexes are kept: beside the source, in a folder of the user's choice, or in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cbtool.errors import CannotWrite, CbtoolError, MissingInput, NotAllowed, StaleError
+from cbtool.index import Index, dump, load
+from cbtool.output import open_output
+from cbtool.source import Source, open_source
+
+SUFFIX = ".cbi"
+CACHE = "cache"
+
+
+def places(source: Source, index_to: str | None) -> Iterator[str]:
+    """Yield the URIs where the index of *source* may lie, best first.
+
+    *index_to* is a folder, a prefix, or "cache"; without it, beside the source and then the cache.
+    """
+    if index_to and index_to != CACHE:
+        yield f"{index_to.rstrip('/')}/{source.uri.rpartition('/')[2]}{SUFFIX}"
+        return
+    if index_to != CACHE and not source.uri.startswith(("http://", "https://")):
+        yield source.uri + SUFFIX
+    yield str(cache_folder() / (hashlib.blake2b(source.uri.encode(), digest_size=16).hexdigest() + SUFFIX))
+
+
+def cache_folder() -> Path:
+    """Return the user's cache: ``$XDG_CACHE_HOME/cbtool``, by default ``~/.cache/cbtool``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cbtool"
+
+
+def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
+    """Return the index of *source*, and where it lies or why there is none: "missing", "stale"."""
+    state = "missing"
+    for place in places(source, index_to):
+        try:
+            with open_source(place) as file:
+                index = load(file.read(0, file.size), place)
+        except (MissingInput, NotAllowed):
+            continue
+        except StaleError:
+            state = "stale"
+            continue
+        if (index.version, index.size) == (source.version, source.size):
+            return index, place
+        state = "stale"
+    return None, state
+
+
+def save(index: Index, source: Source, index_to: str | None) -> str:
+    """Write *index* at the first place that can be written, and return that place.
+
+    The same source gives the same index, so of two who write at once it does not matter who is last.
+    """
+    refused: CbtoolError | None = None
+    for place in places(source, index_to):
+        try:
+            if "://" not in place and place.startswith(str(cache_folder())):
+                Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with open_output(place) as file:
+                file.write(dump(index))
+            return place
+        except (CannotWrite, NotAllowed) as error:
+            refused = error
+    raise refused or CannotWrite(f"{source.uri}: no place for its index", hint="choose one: --index-to DIR")

@@ -1,0 +1,144 @@
+"""Finds where the line of all sources of a plan is cut: at records, as near to even weights as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cbtool import split
+from cbtool.contracts import Options
+from cbtool.partitioners.container import Container, Marks, Place
+from cbtool.partitioners.grammar import Grammar
+from cbtool.source import Source
+
+SLACK = 0.005
+"""A cut may lie this part of a chunk beside its target, where that saves reading."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One source on the line along which is cut; *how* says how its records lie, as JSON."""
+
+    source: Source
+    container: Container
+    grammar: Grammar
+    how: Mapping[str, Any]
+    marks: Marks | None
+
+    def total(self, by: str) -> int:
+        """Return the weight of all: exact from the index, else bytes as stored."""
+        return int(self.marks.weights(by)[-1]) if self.marks else self.source.size
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place on the line: before the record at *place* of track number *track*."""
+
+    track: int
+    place: Place
+
+
+def asked(tracks: Sequence[Track], by: str, options: Options) -> list[Cut]:
+    """Return the cuts that *options* ask for."""
+    total = sum(track.total(by) for track in tracks)
+    wanted = targets(total, sum(track.source.size for track in tracks), options)
+    return find(tracks, wanted, by, 0 if options.records else SLACK * total / (len(wanted) + 1))
+
+
+def targets(total: int, read_bytes: int, options: Options) -> list[int]:
+    """Return the weights at which to cut, as `--chunks`, `--size` or `--records` says; default 'auto'."""
+    if options.records:
+        return split.multiples(total, options.records)
+    if options.size:
+        return split.even(total, split.count_for_size(total, options.size))
+    n = options.chunks if isinstance(options.chunks, int) else split.auto(read_bytes, options.workers)
+    return split.even(total, n)
+
+
+def find(tracks: Sequence[Track], wanted: Sequence[int], by: str, slack: float) -> list[Cut]:
+    """Return the cuts nearest to the *wanted* weights: sorted, none twice, none at either end.
+
+    A cut may lie up to *slack* (in weight) beside its target where that needs no decoding.
+    """
+    before = np.cumsum([0, *(track.total(by) for track in tracks)])
+    found: list[Cut] = []
+    for target in wanted:
+        number = int(np.searchsorted(before, target, "right")) - 1
+        cut = _cut(tracks, number, target - int(before[number]), by, slack)
+        if cut and (not found or _after(cut, found[-1])):
+            found.append(cut)
+    return found
+
+
+def _after(one: Cut, other: Cut) -> bool:
+    key = [(cut.track, cut.place.at, cut.place.skip) for cut in (one, other)]
+    return key[0] > key[1]
+
+
+def _cut(tracks: Sequence[Track], number: int, target: int, by: str, slack: float) -> Cut | None:
+    """Return the cut nearest to *target* in one track; its end is the begin of the next that holds anything."""
+    track = tracks[number]
+    if target == 0:
+        place: Place | None = track.container.begin()
+    elif track.marks:
+        place = nearest(track, target, by, slack)
+    else:
+        place = track.container.sync(track.source, target, track.grammar)
+    if place is None:
+        later = next((i for i in range(number + 1, len(tracks)) if tracks[i].source.size), None)
+        return Cut(later, tracks[later].container.begin()) if later is not None else None
+    return Cut(number, place) if number or place.at or place.skip else None
+
+
+def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
+    """Return the record start whose weight is nearest to *target*; None if that is the end of the source."""
+    assert track.marks
+    marks, weights = track.marks, track.marks.weights(by)
+    mark = int(split.line(weights, [target])[0])
+    if abs(int(weights[mark]) - target) <= slack:
+        return _at_mark(track, mark, by)
+    mark = int(np.searchsorted(weights, target, "right")) - 1
+    if mark + 1 >= len(weights):
+        return None
+    span = track.container.span(track.source, marks, mark)
+    offsets, records, thirds = starts_in(track, span.data, span.offset, mark)
+    cumulative = {"bytes": offsets, "records": records}.get(by, thirds)
+    if slack and span.edges:
+        edges = np.unique(np.searchsorted(offsets, [edge.offset for edge in span.edges]))
+        edges = edges[edges < len(offsets)]
+        best = int(edges[split.line(cumulative[edges], [target])[0]])
+        if abs(int(cumulative[best]) - target) > slack:
+            best = int(split.line(cumulative, [target])[0])
+    else:
+        best = int(split.line(cumulative, [target])[0])
+    if offsets[best] >= marks.start[mark + 1]:
+        return _at_mark(track, mark + 1, by)
+    return track.container.place(span, int(offsets[best]), int(records[best]), int(cumulative[best]))
+
+
+def _at_mark(track: Track, mark: int, by: str) -> Place | None:
+    assert track.marks
+    if track.marks.start[mark] >= track.marks.offset[-1]:
+        return None
+    return track.container.at_mark(track.marks, mark, int(track.marks.weights(by)[mark]))
+
+
+def starts_in(track: Track, data: bytes, offset: int, mark: int) -> Iterator[np.ndarray]:
+    """Yield offset, ordinal and third weight of the record starts from *mark*'s to the next mark's, both included.
+
+    *data* is the plain stream from *offset* up to the record of the next mark.
+    """
+    assert track.marks
+    marks = track.marks
+    first = int(marks.start[mark])
+    found = track.grammar.scanner(track.source.uri).feed(data[first - offset :])
+    inside = found.offset + first < marks.start[mark + 1]
+    for values, base, end in (
+        (found.offset, first, marks.start),
+        (np.arange(len(found.offset)), int(marks.record[mark]), marks.record),
+        (found.weight, int(marks.third[mark]), marks.third),
+    ):
+        yield np.append(values[inside] + base, end[mark + 1])

@@ -1,0 +1,43 @@
+"""Find the deflate blocks between two checkpoints, so that a cut can lie at any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cbtool.partitioners.gzip.blocks import LARGE_BLOCK_LENGTHS, candidates
+from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, Member, NotABoundary
+from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, thin
+from cbtool.source import Source
+
+
+def boundaries(source: Source, start: Checkpoint, start_offset: int, end_bit: int) -> list[tuple[int, int, bytes]]:
+    """Return the blocks that begin in ``(start, end_bit)``: bit, offset in the output, and thin window.
+
+    Each is proven by decoding up to it and from it to the next. One request, for the bytes in between and the
+    48 KiB that show which bytes of the last window are needed.
+    """
+    first = start.bit // 8
+    data = source.read(first, min(-(-end_bit // 8) + FOLLOWING_BYTES, source.size) - first)
+    found = []
+    for bit, offset, window in _proven(data, start, start_offset, end_bit, source.uri):
+        following = data[bit // 8 - first : bit // 8 - first + FOLLOWING_BYTES]
+        found.append((bit, offset, thin(Checkpoint(bit, window), following)))
+    return found
+
+
+def _proven(data: bytes, start: Checkpoint, offset: int, end_bit: int, where: str) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the blocks with their whole windows; *data* begin with the byte of *start*."""
+    base = start.bit // 8 * 8
+    member = Member()
+    first, stop = start.bit - base + 1, end_bit - base
+    for bit in candidates(data, first, stop, fewest_lengths=LARGE_BLOCK_LENGTHS) or candidates(data, first, stop):
+        part = data[(start.bit - base) // 8 : bit // 8]
+        inflater = Inflater(start, where, Member(member.number, member.start, member.crc, member.size))
+        try:
+            made = sum(map(len, inflater.feed(part)))
+            made += len(inflater.seal(data[bit // 8], bit % 8))
+        except NotABoundary:
+            continue
+        start, member = Checkpoint(base + bit, inflater.window), inflater.member
+        offset += made
+        yield start.bit, offset, inflater.window

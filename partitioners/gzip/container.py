@@ -1,0 +1,179 @@
+"""A stream that lies in its source as gzip: BGZF is cut at its blocks, any other at checkpoints of an index."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib
+
+from cbtool.contracts import Options
+from cbtool.errors import FormatError, NeedsIndex
+from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
+from cbtool.partitioners.grammar import Grammar
+from cbtool.partitioners.gzip.boundaries import boundaries
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode, pack_window, unpack_window
+from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
+from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
+from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
+from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES
+from cbtool.source import Cached, Range, Source
+
+SYNC_READ_BYTES = 128 * 1024
+PART_BYTES = 16 * 1024 * 1024
+
+
+class Gzip:
+    """Cuts are bits: places where decoding can start, and how far behind them the record begins."""
+
+    def __init__(self, head: bytes) -> None:
+        self.bgzf = is_bgzf(head)
+
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        return is_gzip(head)
+
+    def describe(self, source: Source) -> str:
+        return "BGZF" if self.bgzf else "gzip"
+
+    def needs_index(self, source: Source, options: Options) -> str | None:
+        if self.bgzf:
+            return "--size counts uncompressed bytes" if options.size else None
+        return None if options.on_the_fly else "places to cut plain gzip at can only be found by decompressing it"
+
+    def begin(self) -> Place:
+        return Place(0, 0, 0, 0)
+
+    def end(self, source: Source, marks: Marks | None, weight: int) -> Place:
+        if marks is None:
+            return Place(source.size * 8, None, None, weight)
+        return Place(source.size * 8, int(marks.offset[-1]), int(marks.record[-1]), weight)
+
+    def sync(self, source: Source, nominal: int, grammar: Grammar) -> Place | None:
+        if len(grammar.newline) > 1:
+            raise NeedsIndex(f"{source.uri}: where its characters begin can only be known from its start")
+        near = Cached(source, SYNC_READ_BYTES)
+        at = (bgzf_sync if self.bgzf else member_sync)(near, nominal, source.size)
+        if at is None:
+            return None
+        blocks = near.stream(at, source.size - at)
+        kept: list[bytes] = []
+        plain = (kept.append(piece) or piece for piece in decode(blocks, Checkpoint(at * 8, None), None, source.uri))
+        skip = sync_in(plain, None, grammar, source.uri)
+        if skip is None:
+            return None
+        if skip <= HEAD_LIMIT_BYTES:
+            return Place(at * 8, None, None, at, skip, b"".join(kept)[:skip])
+        return Place(at * 8, None, None, at, skip, None, None, self._block_after(near, at, skip))
+
+    def _block_after(self, source: Source, at: int, skip: int) -> tuple[int, bool]:
+        """Return the first member start that is *skip* bytes of the stream or more behind the one at byte *at*."""
+        if not self.bgzf:
+            raise NeedsIndex(f"{source.uri}: a record of more than {HEAD_LIMIT_BYTES} bytes lies across two members")
+        stop = at
+        while True:
+            stop = min(source.size, stop + 8 * SYNC_READ_BYTES)
+            starts, sizes = bgzf_sizes(source, at, stop)
+            behind = np.cumsum(sizes)
+            first = int(np.searchsorted(behind, skip))
+            if first + 1 < len(starts):
+                return int(starts[first + 1]) * 8, False
+            if stop == source.size:
+                return source.size * 8, False
+
+    def parts(self, source: Source, workers: int) -> list[Range]:
+        n = max(1, min(4 * workers, source.size // PART_BYTES)) if self.bgzf else 1
+        edges = [source.size * k // n for k in range(n + 1)]
+        return [(a, b - a) for a, b in itertools.pairwise(edges)]
+
+    def survey(self, source: Source, part: Range, grammar: Grammar) -> Marks:
+        if not self.bgzf:
+            return survey_members(source, grammar)
+        start, stop = part[0], part[0] + part[1]
+        first = self.sync(source, start, grammar) if start else self.begin()
+        last = self.sync(source, stop, grammar) if stop < source.size else None
+        last = last or self.end(source, None, 0)
+        first = first or self.end(source, None, 0)
+        return survey_blocks(source, first, last, grammar)
+
+    def span(self, source: Source, marks: Marks, mark: int) -> Span:
+        offset, end = int(marks.offset[mark]), int(marks.start[mark + 1])
+        stop = int(np.searchsorted(marks.offset, end))
+        first, last = _checkpoint(marks, mark), _checkpoint(marks, stop)
+        begin, length = first.bit // 8, -(-last.bit // 8) - first.bit // 8
+        near = Cached(source, length + FOLLOWING_BYTES)
+        at_end = stop + 1 == len(marks.offset)
+        final = None if at_end else (last.bit, last.window is not None)
+        data = b"".join(decode(near.stream(begin, length), first, final, source.uri))
+        edges = self._edges(near, first, last, offset) + [
+            Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
+        ]
+        return Span(offset, data[: end - offset], tuple(edges), int(marks.own["crc"][mark]))
+
+    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int) -> list[Edge]:
+        if not self.bgzf:
+            found = boundaries(source, first, offset, last.bit)
+            begin = Edge(first.bit, first.window is not None, offset, first.window)
+            return [begin, *(Edge(bit, True, made, window) for bit, made, window in found)]
+        starts, sizes = bgzf_sizes(source, first.bit // 8, last.bit // 8)
+        before = np.cumsum(sizes) - sizes + offset
+        return [Edge(at * 8, False, made, None) for at, made in zip(starts.tolist(), before.tolist(), strict=True)]
+
+    def place(self, span: Span, start: int, record: int, weight: int) -> Place:
+        edge = [edge for edge in span.edges if edge.offset <= start][-1]
+        later = next(edge for edge in span.edges if edge.offset >= start)
+        skip = start - edge.offset
+        head = span.data[edge.offset - span.offset : start - span.offset] if skip <= HEAD_LIMIT_BYTES else None
+        crc = isal_zlib.crc32(span.data[: start - span.offset], span.crc)
+        window = pack_window(edge.window) if edge.window is not None else None
+        return Place(edge.bit, start, record, weight, skip, head, window, (later.bit, later.inside), crc)
+
+    def at_mark(self, marks: Marks, mark: int, weight: int) -> Place | None:
+        own, skip = marks.own, int(marks.start[mark] - marks.offset[mark])
+        if skip > HEAD_LIMIT_BYTES:
+            return None
+        head = own["heads"][own["head_at"][mark] : own["head_at"][mark + 1]].tobytes()
+        window = _packed_window(marks, mark)
+        crc = isal_zlib.crc32(head, int(own["crc"][mark]))
+        bit, start, record = int(own["bit"][mark]), int(marks.start[mark]), int(marks.record[mark])
+        return Place(bit, start, record, weight, skip, head, window, None, crc)
+
+    def piece(self, source: Source, marks: Marks | None, first: Place, last: Place) -> tuple[Range, dict[str, Any]]:
+        return make_piece(source, first, last)
+
+    @staticmethod
+    def open(source: Source, one: Range, recipe: Mapping[str, Any]) -> Iterator[bytes]:
+        return open_piece(source, one, recipe)
+
+    def whole(self, source: Source) -> Iterator[bytes]:
+        return whole(source)
+
+
+def plain_head(head: bytes, uri: str) -> bytes:
+    """Return what the first bytes of a source say when decompressed, if they are gzip."""
+    if not is_gzip(head):
+        return head
+    found = b""
+    try:
+        for piece in decode([head], Checkpoint(0, None), None, uri):
+            found += piece
+    except FormatError:
+        # The head is only the beginning of the file, so it ends within a member. What is wrong in it besides that
+        # is said by whoever reads on.
+        return found
+    return found
+
+
+def _checkpoint(marks: Marks, mark: int) -> Checkpoint:
+    packed = _packed_window(marks, mark)
+    return Checkpoint(int(marks.own["bit"][mark]), None if packed is None else unpack_window(packed))
+
+
+def _packed_window(marks: Marks, mark: int) -> bytes | None:
+    own = marks.own
+    if "inside" not in own or not own["inside"][mark]:
+        return None
+    return own["windows"][own["window_at"][mark] : own["window_at"][mark + 1]].tobytes()

@@ -1,0 +1,180 @@
+"""Gzip members: their headers (RFC 1952), the blocks of BGZF (SAM specification, 4.1), and where one begins."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from cbtool.errors import FormatError
+from cbtool.source import Source
+
+MAGIC = b"\x1f\x8b\x08"
+TRAILER_BYTES = 8
+LONGEST_HEADER_BYTES = 1 << 20
+"""RFC 1952 sets no limit to a file name or comment; a header without an end must not fill the memory."""
+BGZF_MOST_BYTES = 1 << 16
+
+_FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
+_FIRST_LOOK_BYTES = 128 * 1024
+_MOST_LOOK_BYTES = 4 << 20
+
+
+def is_gzip(head: bytes) -> bool:
+    """Say whether *head* begins with a member header, as far as it goes (two bytes at least)."""
+    return len(head) >= 2 and MAGIC.startswith(head[:3])
+
+
+def is_bgzf(head: bytes) -> bool:
+    """Say whether *head* begins with the header of a BGZF block."""
+    return _bgzf_size(head, 0) is not None
+
+
+def header_end(buffer: bytes, at: int = 0) -> int | None:
+    """Return where the member header at *at* ends, or None when *buffer* ends before it.
+
+    ValueError says what is wrong with it.
+    """
+    if not MAGIC.startswith(buffer[at : at + 3]):
+        raise ValueError(f"no gzip member: it begins with {buffer[at : at + 4]!r}")
+    if len(buffer) < at + 10:
+        return None
+    flags = buffer[at + 3]
+    if flags & _RESERVED:
+        raise ValueError(f"a gzip header with unknown flags 0x{flags:02x}")
+    end = at + 10
+    if flags & _FEXTRA:
+        if len(buffer) < end + 2:
+            return None
+        end += 2 + int.from_bytes(buffer[end : end + 2], "little")
+    for field in (_FNAME, _FCOMMENT):
+        if flags & field:
+            end = buffer.find(b"\0", end) + 1 if end <= len(buffer) else 0
+            if not end:
+                _check_header_length(len(buffer) - at)
+                return None
+    if flags & _FHCRC:
+        end += 2
+        if end <= len(buffer):
+            _check_header_crc(buffer[at : end - 2], buffer[end - 2 : end])
+    return end if end <= len(buffer) else None
+
+
+def _check_header_length(n_bytes: int) -> None:
+    if n_bytes > LONGEST_HEADER_BYTES:
+        raise ValueError("a gzip header without an end")
+
+
+def _check_header_crc(header: bytes, stored: bytes) -> None:
+    if zlib.crc32(header) & 0xFFFF != int.from_bytes(stored, "little"):
+        raise ValueError("a gzip header with a wrong checksum")
+
+
+def _bgzf_size(buffer: bytes, at: int) -> int | None:
+    """Return the length in bytes of the BGZF block at *at*, or None if there is no header of one."""
+    if buffer[at : at + 4] != MAGIC + b"\x04" or len(buffer) < at + 12:
+        return None
+    field, end = at + 12, at + 12 + int.from_bytes(buffer[at + 10 : at + 12], "little")
+    while field + 4 <= min(end, len(buffer)):
+        length = int.from_bytes(buffer[field + 2 : field + 4], "little")
+        if buffer[field : field + 2] == b"BC" and length == 2 and field + 6 <= min(end, len(buffer)):
+            return int.from_bytes(buffer[field + 4 : field + 6], "little") + 1
+        field += 4 + length
+    return None
+
+
+def bgzf_sync(source: Source, at: int, limit: int) -> int | None:
+    """Return where the first BGZF block that starts in ``[at, limit)`` starts, or None.
+
+    A block counts when the next one lies where it says, and the one after that, to the third or the end of the file.
+    """
+    return _search(source, at, limit, _is_chain)
+
+
+def _is_chain(buffer: bytes, at: int, to_end: bool) -> bool | None:
+    """Say whether three BGZF blocks follow each other at *at*; None if *buffer* is too short to say."""
+    for _ in range(3):
+        if to_end and at == len(buffer):
+            return True
+        size = _bgzf_size(buffer, at)
+        if size is None:
+            return None if not to_end and len(buffer) < at + BGZF_MOST_BYTES else False
+        at += size
+        if at > len(buffer):
+            return False if to_end else None
+    return True
+
+
+def bgzf_sizes(source: Source, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the offset and the uncompressed size of each BGZF block in ``[start, stop)``, both ends of blocks.
+
+    One request; nothing is inflated, so the sizes are what the blocks say of themselves.
+    """
+    offsets: list[int] = []
+    sizes: list[int] = []
+    base, buffer = start, b""
+    for block in source.stream(start, stop - start):
+        buffer += block
+        at = 0
+        while (size := _bgzf_size(buffer, at)) is not None and at + size <= len(buffer):
+            offsets.append(base + at)
+            at += size
+            sizes.append(int.from_bytes(buffer[at - 4 : at], "little"))
+            if sizes[-1] > BGZF_MOST_BYTES:
+                _not_bgzf(source, offsets[-1])
+        base, buffer = base + at, buffer[at:]
+        if len(buffer) >= 2 * BGZF_MOST_BYTES:
+            _not_bgzf(source, base)
+    if buffer:
+        _not_bgzf(source, base)
+    return np.array(offsets, np.int64), np.array(sizes, np.int64)
+
+
+def _not_bgzf(source: Source, at: int) -> NoReturn:
+    raise FormatError(f"{source.uri}: no whole BGZF block at byte {at}", uri=source.uri, offset=at)
+
+
+def member_sync(source: Source, at: int, limit: int) -> int | None:
+    """Return where a member starts, the first in ``[at, limit)`` whose header is whole and whose data inflates.
+
+    Compressed data can hold what looks like a member; decoding up to it proves it or not.
+    """
+    return _search(source, at, limit, _inflates)
+
+
+def _inflates(buffer: bytes, at: int, to_end: bool) -> bool | None:
+    try:
+        end = header_end(buffer, at)
+        if end is None:
+            return False if to_end else None
+        trial = zlib.decompressobj(-15)
+        trial.decompress(buffer[end : end + _FIRST_LOOK_BYTES], _FIRST_LOOK_BYTES)
+    except (ValueError, zlib.error):
+        return False
+    return True
+
+
+def _search(source: Source, at: int, limit: int, check: Callable[[bytes, int, bool], bool | None]) -> int | None:
+    """Return the first place in ``[at, limit)`` with a magic number for which *check* says yes.
+
+    *check* gets a buffer, a place in it, and whether the file ends with it; it says None to see more.
+    """
+    base, buffer, length = at, b"", _FIRST_LOOK_BYTES
+    while base + len(buffer) < source.size:
+        more = min(length, source.size - base - len(buffer))
+        buffer += source.read(base + len(buffer), more)
+        to_end = base + len(buffer) == source.size
+        place = buffer.find(MAGIC)
+        while place >= 0 and base + place < limit and (verdict := check(buffer, place, to_end)) is not None:
+            if verdict:
+                return base + place
+            place = buffer.find(MAGIC, place + 1)
+        if place < 0:
+            place = max(0, len(buffer) - len(MAGIC) + 1)
+        if base + place >= limit:
+            return None
+        base, buffer, length = base + place, buffer[place:], min(2 * length, _MOST_LOOK_BYTES)
+    return None

@@ -1,0 +1,148 @@
+"""Partitions streams of records: any grammar, in any container, over many sources at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cbtool.chunk import Chunk, Part
+from cbtool.contracts import Info, Options
+from cbtool.errors import FormatError, UsageError
+from cbtool.index import Index
+from cbtool.naming import safe, stem_and_suffix
+from cbtool.partitioners import cuts, pairs, pieces
+from cbtool.partitioners.container import Container, Marks
+from cbtool.partitioners.cuts import Cut, Track
+from cbtool.partitioners.grammar import Grammar
+from cbtool.partitioners.gzip.container import Gzip, plain_head
+from cbtool.partitioners.pieces import Lane
+from cbtool.partitioners.plain import Plain
+from cbtool.source import Range, Source
+
+HEAD_BYTES = 64 * 1024
+COLUMNS = ("offset", "start", "record", "third")
+
+
+class Stream:
+    """A partitioner for one family of grammars.
+
+    *detect* says from the head of the plain stream how its records lie (JSON), or None if it is not of this format;
+    *grammar* makes that into a `Grammar`. *slow* is how they lie if not as detected: then only a pass can tell.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: Sequence[str],
+        detect: Callable[[bytes], dict[str, Any] | None],
+        grammar: Callable[[Mapping[str, Any]], Grammar],
+        slow: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.weights, self.detect, self.grammar, self.slow = name, weights, detect, grammar, slow
+
+    def sniff(self, head: bytes, uri: str) -> bool:
+        return self.detect(plain_head(head, uri)) is not None
+
+    def info(self, source: Source, index: Index | None) -> Info:
+        track = self._track(source, index)
+        facts: dict[str, Any] = {"compression": track.container.describe(source), **track.how}
+        if track.marks:
+            facts["records"] = int(track.marks.record[-1])
+            facts["uncompressed_bytes"] = int(track.marks.offset[-1])
+            if track.grammar.third_weight:
+                facts[track.grammar.third_weight] = int(track.marks.third[-1])
+            facts["checkpoints"] = len(track.marks.offset) - 1
+        return Info(source.uri, self._format(track), source.size, source.version, facts)
+
+    def _format(self, track: Track) -> str:
+        return self.name + (".gz" if isinstance(track.container, Gzip) else "")
+
+    def needs_index(self, source: Source, options: Options) -> str | None:
+        track = self._track(source, None)
+        why = None
+        if options.paired:
+            why = "mates are cut at the same record numbers"
+        elif options.records is not None or options.by not in (None, "bytes"):
+            why = f"exact {options.by or 'records'} are asked for"
+        elif track.how == self.slow:
+            why = "its records can only be told apart by reading from the start"
+        else:
+            why = track.container.needs_index(source, options)
+        if why and options.on_the_fly:
+            raise UsageError(f"{source.uri}: cannot be cut on the fly: {why}", hint="leave out --on-the-fly")
+        return why
+
+    def index_parts(self, source: Source, workers: int) -> list[Range]:
+        track = self._track(source, None)
+        return [(0, source.size)] if track.how == self.slow else track.container.parts(source, workers)
+
+    def index(self, source: Source, part: Range) -> Index:
+        track = self._track(source, None)
+        how = track.how
+        try:
+            marks = track.container.survey(source, part, track.grammar)
+        except FormatError as error:
+            if self.slow is None or how == self.slow or part != (0, source.size):
+                raise
+            how = self.slow
+            try:
+                marks = track.container.survey(source, part, self.grammar(how))
+            except FormatError:
+                raise error from None
+        arrays = {column: getattr(marks, column) for column in COLUMNS}
+        return Index(self._format(track), source.version, source.size, {"how": dict(how)}, {**arrays, **marks.own})
+
+    def merge(self, parts: Sequence[Index]) -> Index:
+        joined: dict[str, list[Any]] = {name: [] for name in parts[0].arrays}
+        shift = dict.fromkeys(COLUMNS, 0)
+        for number, part in enumerate(parts):
+            # The end of a part is the first mark of the next.
+            keep = len(part.arrays["offset"]) - (number < len(parts) - 1)
+            for name, array in part.arrays.items():
+                joined[name].append(array[:keep] + shift[name] if name in shift else array[:keep])
+            for name in COLUMNS:
+                shift[name] += int(part.arrays[name][-1])
+        first = parts[0]
+        arrays = {name: np.concatenate(arrays) for name, arrays in joined.items()}
+        return Index(first.format, first.version, first.size, first.facts, arrays)
+
+    def _track(self, source: Source, index: Index | None) -> Track:
+        head = source.read(0, min(HEAD_BYTES, source.size))
+        container: Container = Gzip(head) if Gzip.sniff(head) else Plain()
+        how = index.facts.get("how") if index else self.detect(plain_head(head, source.uri))
+        if how is None:
+            raise FormatError(f"{source.uri}: is not {self.name}", hint="see what it is: cbtool info")
+        marks = None
+        if index:
+            arrays = dict(index.arrays)
+            marks = Marks(*(arrays.pop(column) for column in COLUMNS), own=arrays)
+        return Track(source, container, self.grammar(how), how, marks)
+
+    def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:
+        tracks = [self._track(*one) for one in zip(sources, indexes, strict=True)]
+        by = options.by or ("records" if options.records else "bytes")
+        if options.paired:
+            lanes, stem = pairs.lanes(tracks, by, options)
+        else:
+            stem, suffix = stem_and_suffix(sources[0].uri, tracks[0].grammar.suffix)
+            stem = safe(options.name or stem)
+            lanes = [
+                Lane(
+                    tracks, [Cut(0, tracks[0].container.begin()), *cuts.asked(tracks, by, options), None], stem, suffix
+                )
+            ]
+        form = self._format(tracks[0])
+        return [pieces.make(lanes, number, stem, form, by) for number in range(len(lanes[0].cuts) - 1)]
+
+    def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
+        grammar = self.grammar(chunk.recipe.get("how", {}))
+        for number, part in enumerate(chunk.parts):
+            yield Part(part.name, pieces.build(chunk, grammar, number, sources))
+
+    def whole(self, source: Source) -> Iterator[bytes]:
+        return self._track(source, None).container.whole(source)
+
+    def records(self, blocks: Iterator[bytes], chunk: Chunk) -> Iterator[list[bytes]]:
+        return self.grammar(chunk.recipe.get("how", {})).split(blocks)

@@ -1,0 +1,104 @@
+"""Servers on loopback for the tests: object storage, and a web server that fails on demand."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cbtool import retry
+from tests.servers import Web, serving
+
+
+@dataclass
+class S3:
+    """A bucket of its own for one test, at *endpoint*; *client* is boto3's."""
+
+    endpoint: str
+    bucket: str
+    client: Any
+
+    def put(self, key: str, data: bytes) -> str:
+        """Store *data* and return its URI."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=data)
+        return f"s3://{self.bucket}/{key}"
+
+    def get(self, key: str) -> bytes:
+        data: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return data
+
+    def keys(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return [one["Key"] for page in pages for one in page.get("Contents", ())]
+
+    def uploads(self) -> int:
+        """Return how many multipart uploads lie about."""
+        return len(self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ()))
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests of retries short."""
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what credentials and settings of clouds this machine has."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "GOOGLE_", "AZURE_")):
+            monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+
+@pytest.fixture
+def credentials(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKTEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SKTESTSKTEST")
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Object storage that the ``AWS_*`` variables lead to."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    client = boto3.client("s3")
+    bucket = f"test-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=bucket)
+    yield S3(s3_endpoint, bucket, client)
+    client.close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving(Web()) as one:
+        yield one
+
+
+@pytest.fixture
+def flaky_s3(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A server in front of `s3` that logs and fails on demand; the ``AWS_*`` variables lead to it."""
+    with serving(Web(upstream=s3.endpoint.removeprefix("http://"))) as one:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", one.url)
+        yield one

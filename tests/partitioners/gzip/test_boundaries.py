@@ -1,0 +1,37 @@
+"""All blocks between two checkpoints."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Callable
+
+import pytest
+
+from cbtool.partitioners.gzip.boundaries import boundaries
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode, unpack_window
+from cbtool.partitioners.gzip.survey import Survey
+from cbtool.source import Source
+
+
+@pytest.mark.parametrize("level", [0, 1, 6])
+def test_each_block_decodes_to_the_next(source_of: Callable[[bytes], Source], level: int) -> None:
+    rng = random.Random(0)
+    lines = [bytes(rng.choices(b"ACGTNacgtn,:;F#@0123456789", k=rng.randrange(200))) + b"\n" for _ in range(12_000)]
+    content = b"".join(lines)
+    data = gzip.compress(content, level, mtime=0)
+    source = source_of(data)
+    survey = Survey(source, 200_000)
+    assert b"".join(survey.blocks()) == content
+    found = survey.checkpoints()
+    assert len(found) >= 3
+    for (bit, offset, packed), (end, end_offset, _) in zip(found, found[1:], strict=False):
+        start = Checkpoint(bit, None if packed is None else unpack_window(packed))
+        source.meter.requests = 0
+        between = boundaries(source, start, offset, end)
+        assert source.meter.requests == 1 and len(between) >= 2
+        assert all(bit < one < end for one, _, _ in between)
+        places = [(bit, offset, start.window), *between]
+        for (a, at, window), (b, to, _) in zip(places, [*between, (end, end_offset, b"")], strict=True):
+            part = decode([data[a // 8 : -(-b // 8)]], Checkpoint(a, window), (b, True), "memory")
+            assert b"".join(part) == content[at:to]
