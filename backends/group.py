@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from cbtool.errors import UsageError
+
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 0.5
 
-announce: Callable[[int], None] = lambda group: None
+announce: Callable[[int], None] | None = None
 """Told each group as soon as it is there; a worker tells its driver, which ends it should the worker be killed."""
 
 _groups: set[int] = set()
@@ -25,13 +27,22 @@ def process_group(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Po
     process: subprocess.Popen[bytes] | None = None
     try:
         with _held():
-            process = subprocess.Popen(argv, process_group=0, **options)
+            process = _started(argv, options)
             _groups.add(process.pid)
-            announce(process.pid)
+            if announce is not None:
+                announce(process.pid)
         yield process
     finally:
         if process is not None:
             _end(process)
+
+
+def _started(argv: Sequence[str], options: dict[str, Any]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(argv, process_group=0, **options)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(f"{argv[0]}: cannot be run: {why}", hint="is it installed, executable, on PATH?") from None
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> None:

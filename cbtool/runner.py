@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -63,7 +63,7 @@ def run_tasks(
     retries: int | None = None,
     timeout_s: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Run *tasks* and yield their outcomes as they end; a failing task fails alone.
 
     Takes tasks from the iterable as places come free, so that memory does not grow with their number. An error that
@@ -110,7 +110,7 @@ class _Runner:
                 else:
                     more = False
                     break
-            if outcome := self._next_outcome():
+            if (self.running or self.later) and (outcome := self._next_outcome()):
                 yield outcome
 
     def cancel_all(self) -> None:

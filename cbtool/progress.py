@@ -1,0 +1,97 @@
+"""Tells people on stderr how a job goes: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from cbtool.errors import CbtoolError
+from cbtool.job import JobEvent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+FIRST_S = 5.0
+BETWEEN_S = 30.0
+
+
+class Teller:
+    """A callback for `JobEvent`s; use it as a context manager, so that the bar goes away."""
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.stream, self.quiet, self.verbose = stream, quiet, verbose
+        self.total = self.kept = self.done = self.failed = 0
+        self._bar: tuple[Progress, TaskID] | None = None
+        self._shown: set[str] = set()
+        self._began = time.monotonic()
+        self._next = self._began + FIRST_S
+
+    def __call__(self, event: JobEvent) -> None:
+        if event.kind == "begin":
+            self._begin(event)
+        elif event.kind == "done":
+            self.done += 1
+        elif event.kind == "failed":
+            self.failed += 1
+            self._say_failure(event)
+        elif event.kind == "retry" and self.verbose and event.chunk is not None:
+            self._say(f"chunk {event.chunk.chunk}: attempt {event.attempt}: {event.error}; it is tried again")
+        if event.kind in ("done", "failed"):
+            self._advance()
+
+    def __enter__(self) -> Teller:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar[0].stop()
+            self._bar = None
+
+    def summary(self) -> str:
+        """Return how the job ended, in one line."""
+        parts = [f"{self.done + self.kept} of {self.total} chunks done"]
+        if self.kept:
+            parts.append(f"{self.kept} of them before")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        return f"{', '.join(parts)}, in {time.monotonic() - self._began:.1f} s"
+
+    def _begin(self, event: JobEvent) -> None:
+        self.total, self.kept = event.total, event.kept
+        if self.quiet or not self.stream.isatty() or self.total == self.kept:
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        bar = Progress(console=Console(file=self.stream), transient=True)
+        self._bar = (bar, bar.add_task("chunks", total=self.total, completed=self.kept))
+        bar.start()
+
+    def _advance(self) -> None:
+        if self._bar is not None:
+            self._bar[0].update(self._bar[1], completed=self.kept + self.done + self.failed)
+        elif not self.quiet and time.monotonic() >= self._next:
+            self._next = time.monotonic() + BETWEEN_S
+            self._say(self.summary())
+
+    def _say_failure(self, event: JobEvent) -> None:
+        assert event.chunk is not None
+        self._say(f"chunk {event.chunk.chunk}: {event.error}")
+        if not isinstance(event.error, CbtoolError):
+            return
+        stderr, traceback = (str(event.error.facts.get(name, "")) for name in ("stderr", "traceback"))
+        if traceback and (self.verbose or traceback not in self._shown):
+            self._shown.add(traceback)
+            self.stream.write(traceback)
+        if stderr and self.verbose:
+            self.stream.write(stderr.rstrip("\n") + "\n")
+        if event.error.hint and event.error.hint not in self._shown:
+            self._shown.add(event.error.hint)
+            self._say(f"hint: {event.error.hint}")
+
+    def _say(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar[0].console.print(f"cbtool: {line}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            self.stream.write(f"cbtool: {line}\n")
+            self.stream.flush()
