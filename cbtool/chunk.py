@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
-from cbtool.errors import FormatError
-from cbtool.source import Range
+from cbtool.errors import FormatError, UsageError
+from cbtool.source import Range, Source
 
 VERSION = 1
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -58,14 +58,34 @@ class Chunk:
     recipe: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know; kept."""
+    given: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
+    """Sources by URI that only this process can open: a user's own file or session."""
 
     @property
     def stem(self) -> str:
         """The name without its suffixes: ``reads-00003``."""
         return self.name.partition(".")[0]
 
+    def open(self, part: int | None = None) -> BinaryIO:
+        """Open the chunk as a file: its only part, part number *part* (from 1), or its mates interleaved."""
+        from cbtool.reading import one_stream
+        from cbtool.streams import as_file
+
+        return as_file(one_stream(self, part))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chunk.from_line, (self.to_line(),)
+
     def to_line(self) -> str:
-        """Return the chunk as one line of JSON, without the newline."""
+        """Return the chunk as one line of JSON, without the newline.
+
+        UsageError if it reads from a file or session of this process alone.
+        """
+        if self.given:
+            raise UsageError(
+                f"{next(iter(self.given))}: a plan of an open file or session stays in its process",
+                hint="name the source by a path or URI",
+            )
         fields: dict[str, Any] = {
             "v": VERSION,
             "plan": self.plan,

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from cbtool.chunk import LINE_LIMIT_BYTES, Chunk
 from cbtool.contracts import Options
 from cbtool.errors import FormatError
+from cbtool.output import open_output
 
 
 class Plan(Sequence[Chunk]):
@@ -30,6 +31,12 @@ class Plan(Sequence[Chunk]):
     @property
     def id(self) -> str:
         return self._chunks[0].plan
+
+    def save(self, path: str) -> None:
+        """Write the plan to *path*, a file or ``s3://`` object."""
+        with open_output(path) as file:
+            for line in self.lines():
+                file.write(line)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the plan's lines, each with its newline."""

@@ -132,7 +132,7 @@ class LocalSource(Source):
         if not stat.S_ISREG(status.st_mode):
             os.close(self._fd)
             raise UsageError(f"{path}: not a regular file", hint="cbtool reads ranges; save the stream to a file first")
-        super().__init__(path, status.st_size, "")
+        super().__init__(os.path.abspath(path), status.st_size, "")
         self.version = self._version()
 
     def _version(self) -> str:

@@ -1,2 +1,0 @@
-def expand(a):
-    return list(a)
