@@ -118,7 +118,8 @@ class LocalSource(Source):
 
     def __init__(self, path: str) -> None:
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # O_NONBLOCK: a FIFO without a writer would be waited for.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise MissingInput(f"{path}: no such file", uri=path) from None
         except PermissionError:
