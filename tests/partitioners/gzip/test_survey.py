@@ -181,6 +181,22 @@ def test_a_gzip_file_inside_a_stored_one_misleads_nobody(source_of: Of) -> None:
         assert decoded(data, checkpoint(found), None, 4096) == inner[found[1] :]
 
 
+@pytest.mark.parametrize("n_marks", [1, 2])
+@pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED])
+def test_flushes_are_places_to_begin(source_of: Of, n_marks: int, strategy: int) -> None:
+    """As pigz writes them: once after each part, twice where parts are to be independent."""
+    content = text(300_000)
+    deflate = zlib.compressobj(6, zlib.DEFLATED, 31, 8, strategy)
+    data = b""
+    for at in range(0, len(content), 10_000):
+        data += deflate.compress(content[at : at + 10_000]) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        data += b"\0\0\0\xff\xff" * (n_marks - 1)
+    source = source_of(data + deflate.flush())
+    got, one = survey(source, 1000)
+    assert got == content and source.meter.requests == 1
+    assert len(one.checkpoints()) >= 25
+
+
 def test_one_block_is_said_to_be_one(source_of: Of) -> None:
     data = member(text(60_000), strategy=zlib.Z_FIXED)
     got, one = survey(source_of(data))
