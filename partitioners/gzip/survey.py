@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cbtool.partitioners.gzip.blocks import FEWEST_LENGTHS, LARGE_BLOCK_LENGTHS, LONGEST_HEADER_BYTES, candidates
-from cbtool.partitioners.gzip.inflate import FEED_BYTES, Checkpoint, Inflater, Member, NotABoundary, pack_window
-from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, thin
+from cbtool.partitioners.gzip.inflate import FEED_BYTES, Checkpoint, Inflater, Member, NotABoundary
+from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, thin
 from cbtool.source import Source
 
 REQUEST_BYTES = 8 << 20
