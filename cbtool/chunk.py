@@ -54,7 +54,7 @@ class Chunk:
     core: Mapping[str, Any] | None
     overlap: Any
     requests: int
-    bytes: int
+    n_bytes: int
     recipe: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know; kept."""
@@ -105,7 +105,7 @@ class Chunk:
             "core": self.core,
             "overlap": self.overlap,
             "requests": self.requests,
-            "bytes": self.bytes,
+            "bytes": self.n_bytes,
             "recipe": self.recipe,
         }
         fields["check"] = _check(fields)
@@ -141,7 +141,7 @@ class _Reader:
         value = self.fields.get(name)
         for kind in kinds:
             if (kind is None and value is None) or (kind is not None and type(value) is kind):
-                if kind is int and value < 0:
+                if isinstance(value, int) and value < 0:
                     break
                 return value
         wanted = " or ".join("null" if kind is None else kind.__name__ for kind in kinds)
@@ -182,7 +182,7 @@ def _chunk(line: _Reader) -> Chunk:
         core=line.take("core", dict, None),
         overlap=line.take("overlap", dict, list, int, float, str, None),
         requests=line.take("requests", int),
-        bytes=line.take("bytes", int),
+        n_bytes=line.take("bytes", int),
         recipe=line.take("recipe", dict),
         extra=line.rest(),
     )

@@ -33,7 +33,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         "weight_max": max(weights),
         "max_over_mean": round(max(weights) * len(weights) / max(1, sum(weights)), 4),
         "requests": sum(chunk.requests for chunk in plan),
-        "read_bytes": sum(chunk.bytes for chunk in plan),
+        "read_bytes": sum(chunk.n_bytes for chunk in plan),
     }
 
 
@@ -46,7 +46,7 @@ def rows(plan: Plan) -> list[dict[str, Any]]:
             "records": chunk.records,
             "weight": chunk.weight,
             "requests": chunk.requests,
-            "read_bytes": chunk.bytes,
+            "read_bytes": chunk.n_bytes,
             "sources": len(chunk.sources),
         }
         for chunk in plan

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from cbtool.chunk import LINE_LIMIT_BYTES, Chunk
 from cbtool.contracts import Options
@@ -22,7 +23,7 @@ class Plan(Sequence[Chunk]):
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def __getitem__(self, number):  # type: ignore[no-untyped-def, override]
+    def __getitem__(self, number: Any) -> Any:
         return self._chunks[number]
 
     def __iter__(self) -> Iterator[Chunk]:

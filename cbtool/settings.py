@@ -9,7 +9,7 @@ from typing import Any
 
 from cbtool.errors import ConfigError
 
-HARMLESS = {
+HARMLESS: dict[str, type | tuple[type, ...]] = {
     "backend": str,
     "chunks": (int, str),
     "index-to": str,

@@ -12,7 +12,9 @@ from isal import isal_zlib
 
 from cbtool.errors import FormatError
 from cbtool.partitioners.container import Place
-from cbtool.partitioners.gzip.inflate import WINDOW_BYTES, Checkpoint, decode, unpack_window
+from cbtool.partitioners.gzip.deflate import WINDOW_BYTES
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode
+from cbtool.partitioners.gzip.windows import unpack_window
 from cbtool.source import Range, Source
 from cbtool.streams import as_file
 
