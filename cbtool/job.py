@@ -176,6 +176,11 @@ def name_outputs(chunks: Sequence[Chunk], work: Work) -> dict[int, list[str]]:
     return made
 
 
+def scratch_place(folder: str | None) -> str:
+    """Return what the paths of a program's scratch folders begin with, in *folder* or where TMPDIR says."""
+    return os.path.abspath(os.path.join(folder or tempfile.gettempdir(), f"cbtool-{secrets.token_hex(6)}-"))
+
+
 def _run(
     chunks: Sequence[Chunk],
     work: Work,
@@ -189,7 +194,7 @@ def _run(
         engine.on_event(told)
 
     # One prefix for the scratch folders of this job, so that what a killed worker left can be told and removed.
-    place = os.path.join(engine.scratch or tempfile.gettempdir(), f"cbtool-{secrets.token_hex(6)}-")
+    place = scratch_place(engine.scratch)
     if not engine.backend.limits.remote:
         more = {**more, "scratch": place}
     fixed = {"call": work.call, **work.parameters, **work.unkeyed, **more}

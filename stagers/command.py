@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,8 +15,8 @@ from cbtool.chunk import Chunk
 from cbtool.destination import Destination, open_destination
 from cbtool.errors import TaskFailed, UsageError
 from cbtool.ledger import proof
-from cbtool.reading import open_parts
-from cbtool.stagers.scratch import read_blocks, scratch_folder, write_parts
+from cbtool.reading import one_stream
+from cbtool.stagers.scratch import read_blocks, scratch_folder, write_file, write_parts
 
 TOKENS = ("in", "in1", "in2", "out", "outdir", "name", "stem", "chunk", "core")
 # Not after a dollar: ${name} is the shell's.
@@ -42,7 +42,7 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
         is_output = not (names(words, "out") or names(words, "outdir"))
         with piped(
             argv(words, values),
-            blocks=None if fed else _stdin(chunk),
+            blocks=None if fed else one_stream(chunk),
             is_output=is_output,
             ok=ok,
             environment={**os.environ, **{f"CBTOOL_{token.upper()}": value for token, value in values.items()}},
@@ -83,6 +83,25 @@ def argv(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
     return [*SHELL, *filled] if len(words) == 1 else filled
 
 
+def shell_lines(
+    chunks: Iterable[Chunk], source: str, parameters: Mapping[str, Any], output: str | None
+) -> Iterator[str]:
+    """Yield for each chunk what a shell would run to make its output from the plan *source*."""
+    words = parameters["command"]
+    for chunk in chunks:
+        values = {"name": chunk.name, "stem": chunk.stem, "chunk": str(chunk.chunk), "core": describe_core(chunk.core)}
+        values |= {"in": chunk.name, **{f"in{i}": part.name for i, part in enumerate(chunk.parts, 1)}}
+        for made in outputs(chunk, parameters):
+            values["outdir" if made.endswith("/") else "out"] = os.path.join(output or "", made)
+        read = f"cbtool read {shlex.quote(source)} -k {chunk.chunk}"
+        options = {"in": "", "in1": " --part 1", "in2": " --part 2"}
+        files = [f"{read}{options[token]} -o {values[token]} && " for token in options if names(words, token)]
+        line = argv(words, values)[-1] if len(words) == 1 else shlex.join(argv(words, values))
+        grouped = f"{{ {line}; }}" if len(words) == 1 else line
+        is_output = output is not None and not (names(words, "out") or names(words, "outdir"))
+        yield ("".join(files) or f"{read} | ") + grouped + (f" > {shlex.quote(values['out'])}" if is_output else "")
+
+
 def describe_core(core: Mapping[str, Any] | None) -> str:
     """Return what a chunk owns as one word: ``records:0-100``, ``chr1:5-10,chr2:0-7``.
 
@@ -109,11 +128,10 @@ def _values(chunk: Chunk, words: Sequence[str], scratch: str, made: Sequence[str
         "core": describe_core(chunk.core),
     }
     if names(words, "in"):
-        if len(chunk.parts) > 1:
-            raise UsageError(f"{chunk.name}: the chunk has {len(chunk.parts)} files", hint="name them {in1} and {in2}")
-        values["in"] = write_parts(chunk, scratch)[0]
-    elif names(words, "in1") or names(words, "in2"):
-        files = write_parts(chunk, scratch)
+        values["in"] = os.path.join(scratch, chunk.name)
+        write_file(values["in"], one_stream(chunk))
+    if names(words, "in1") or names(words, "in2"):
+        files = write_parts(chunk, os.path.join(scratch, "parts"))
         if names(words, "in2") and len(files) < 2:
             raise UsageError(f"{chunk.name}: the chunk has one file, and the command names {{in2}}", hint="name {in}")
         values.update({f"in{i}": path for i, path in enumerate(files[:2], 1)})
@@ -124,11 +142,6 @@ def _values(chunk: Chunk, words: Sequence[str], scratch: str, made: Sequence[str
         values["out"] = os.path.join(scratch, "out", made[-1])
         os.makedirs(os.path.dirname(values["out"]))
     return values
-
-
-def _stdin(chunk: Chunk) -> Iterator[bytes]:
-    for part in open_parts(chunk):
-        yield from part.blocks
 
 
 def _commit(

@@ -37,11 +37,12 @@ def scratch_folder(place: str | None) -> Iterator[str]:
 
 
 def write_parts(chunk: Chunk, folder: str) -> list[str]:
-    """Write the files of *chunk* into *folder*; return their paths."""
+    """Write the files of *chunk* into the new *folder*; return their paths."""
     paths = []
+    os.mkdir(folder)
     for part in open_parts(chunk):
         paths.append(os.path.join(folder, part.name))
-        _write(paths[-1], part.blocks)
+        write_file(paths[-1], part.blocks)
     return paths
 
 
@@ -52,7 +53,8 @@ def read_blocks(path: str) -> Iterator[bytes]:
             yield block
 
 
-def _write(path: str, blocks: Iterator[bytes]) -> None:
+def write_file(path: str, blocks: Iterator[bytes]) -> None:
+    """Write *blocks* to a new file at *path*."""
     # Only what the writing meets is told of the scratch space, and not what reading the chunk meets.
     with told(path):
         file = open(path, "xb")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cbtool.chunk import Chunk
@@ -21,3 +23,12 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
 def outputs(chunk: Chunk, parameters: Mapping[str, Any]) -> list[str]:
     """Return the names of the files of *chunk*."""
     return [part.name for part in chunk.parts]
+
+
+def shell_lines(chunks: Iterable[Chunk], source: str, output: str) -> Iterator[str]:
+    """Yield for each file what a shell would run to make it from the plan *source*."""
+    for chunk in chunks:
+        for number, part in enumerate(chunk.parts, 1):
+            one = f" --part {number}" if len(chunk.parts) > 1 else ""
+            to = shlex.quote(os.path.join(output, part.name))
+            yield f"cbtool read {shlex.quote(source)} -k {chunk.chunk}{one} -o {to}"

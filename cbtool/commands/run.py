@@ -1,0 +1,138 @@
+"""``cbtool run``: a command for every chunk."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cbtool.commands import options as o
+from cbtool.commands import running as r
+from cbtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from cbtool.job import Work
+    from cbtool.plan import Plan
+
+
+def run(
+    source: r.Source,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- CMD...", help="Several words: no shell. One word: bash -o pipefail."),
+    ] = None,
+    output: r.Output = None,
+    ext: Annotated[str, typer.Option("--ext", metavar=".EXT", help="What the names of outputs end in.")] = "",
+    ok: Annotated[str, typer.Option("--ok", metavar="N,N", help="Exit statuses of CMD that are no failure.")] = "0",
+    reduce: Annotated[
+        str | None,
+        typer.Option("--reduce", metavar="CMD", help="When all is done: gets all outputs on stdin, in order."),
+    ] = None,
+    reduce_to: Annotated[str, typer.Option("--reduce-to", metavar="F", help="Where its stdout goes.")] = "-",
+    chunks: o.Chunks = None,
+    size: o.Size = None,
+    records: o.Records = None,
+    by: o.By = None,
+    on_the_fly: o.OnTheFly = False,
+    paired: o.Paired = False,
+    name: o.Name = None,
+    form: o.As = None,
+    index_to: o.IndexTo = None,
+    unversioned: o.Unversioned = False,
+    workers: o.Workers = None,
+    backend: o.Engine = "local",
+    retries: r.Retries = None,
+    timeout: r.Timeout = None,
+    scratch: r.Scratch = None,
+    dry_run: r.DryRun = False,
+    force: r.Force = False,
+    some: o.Some = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: r.Verbose = False,
+) -> None:
+    """Run a command on every chunk: the chunk on its stdin (or in the file {in}), its stdout (or {out}) the output.
+
+    In CMD are replaced: {in} {in1} {in2} {out} {outdir} {name} {stem} {chunk} {core}; also $CBTOOL_IN and so on.
+    Without -o the outputs go to stdout, in the order of the chunks. The same command again does what is left.
+
+    \b
+    Examples:
+      cbtool run reads.fastq.gz -n 16 --reduce "awk '{s+=\\$1} END {print s}'" -- wc -l
+      cbtool run reads.plan -o out/ --ext .sam -- 'minimap2 -ax sr ref.fa {in} > {out}'
+      cbtool run 'logs/*.txt' --size 64MB --ok 0,1 -- grep -c error
+    """
+    from cbtool.job import Work
+
+    words, statuses = _checked(command, ok, ext)
+    jobs = workers or o.cores()
+    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
+    plan = r.load(source, asked, form, index_to, unversioned, some, quiet)
+    work = Work("command", {"command": words, "ext": ext, "ok": statuses})
+    if dry_run:
+        from cbtool.stagers.command import shell_lines
+
+        r.print_lines(source, asked, form, lambda name: shell_lines(plan, name, work.parameters, output))
+        return
+    settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
+    if output is not None:
+        _into(plan, work, output, settings, reduce, reduce_to, as_json)
+    else:
+        _through(plan, work, settings, reduce, reduce_to, as_json)
+
+
+def _checked(command: list[str] | None, ok: str, ext: str) -> tuple[list[str], list[int]]:
+    """Return the words of the command and the statuses that are no failure; UsageError before anything is begun."""
+    import re
+    import shutil
+
+    if not command or not command[0]:
+        raise UsageError("what is to be run?", hint="cbtool run SRC -n 16 -- wc -l")
+    if len(command) > 1 and "{" not in command[0] and shutil.which(command[0]) is None:
+        raise UsageError(f"{command[0]}: no such command", hint="is it installed, and on PATH?")
+    if not re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", ok):
+        raise UsageError(f"--ok {ok}: not a list of exit statuses", hint="--ok 0,1")
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", ext):
+        raise UsageError(f"--ext {ext}: not a suffix of letters, digits, '.', '_', '-'", hint="--ext .sam")
+    return command, sorted(int(status) for status in ok.split(","))
+
+
+def _into(
+    plan: Plan, work: Work, output: str, settings: r.Settings, reduce: str | None, reduce_to: str, as_json: bool
+) -> None:
+    if as_json and reduce is not None and reduce_to == "-":
+        raise UsageError("--json and --reduce would both write to stdout", hint="--reduce-to FILE")
+    report = r.execute(plan, work, output, settings)
+    if as_json:
+        r.say_report(report, output)
+    report.check()
+    if reduce is not None:
+        from cbtool.destination import open_destination
+        from cbtool.job import scratch_place
+        from cbtool.stagers.reduce import reduce as join
+
+        destination = open_destination(output)
+        uris = [destination.locate(name.rstrip("/")) for names in report.made.values() for name in names]
+        join(reduce, uris, reduce_to, scratch=scratch_place(settings.scratch))
+
+
+def _through(plan: Plan, work: Work, settings: r.Settings, reduce: str | None, reduce_to: str, as_json: bool) -> None:
+    from cbtool.job import scratch_place
+    from cbtool.output import open_output
+    from cbtool.stagers.command import names
+    from cbtool.stagers.reduce import reduce as join
+    from cbtool.stagers.scratch import scratch_folder
+
+    if as_json:
+        raise UsageError("--json: stdout is where the outputs go", hint="-o DEST")
+    if names(work.parameters["command"], "outdir"):
+        raise UsageError("{outdir}: a folder cannot go to stdout", hint="-o DEST")
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder(scratch_place(settings.scratch)))
+        to = stack.enter_context(open_output("-")) if reduce is None else None
+        report = r.execute_aside(plan, work, folder, settings, to)
+        report.check()
+        if reduce is not None:
+            uris = [f"{folder}/{name}" for names in report.made.values() for name in names]
+            join(reduce, uris, reduce_to, scratch=scratch_place(settings.scratch))

@@ -1,0 +1,59 @@
+"""``cbtool write``: every chunk as a valid file."""
+
+from __future__ import annotations
+
+from cbtool.commands import options as o
+from cbtool.commands import running as r
+from cbtool.errors import UsageError
+
+
+def write(
+    source: r.Source,
+    output: r.Output = None,
+    chunks: o.Chunks = None,
+    size: o.Size = None,
+    records: o.Records = None,
+    by: o.By = None,
+    on_the_fly: o.OnTheFly = False,
+    paired: o.Paired = False,
+    name: o.Name = None,
+    form: o.As = None,
+    index_to: o.IndexTo = None,
+    unversioned: o.Unversioned = False,
+    workers: o.Workers = None,
+    backend: o.Engine = "local",
+    retries: r.Retries = None,
+    timeout: r.Timeout = None,
+    scratch: r.Scratch = None,
+    dry_run: r.DryRun = False,
+    force: r.Force = False,
+    some: o.Some = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: r.Verbose = False,
+) -> None:
+    """Write every chunk as a valid file into a folder or prefix. The same command again writes what is missing.
+
+    \b
+    Examples:
+      cbtool write reads.plan -o parts/
+      cbtool write reads.fastq.gz -n 16 -o s3://bucket/parts/
+      cbtool partition 'logs/*.txt' --size 64MB | cbtool write - -o parts/
+    """
+    from cbtool.job import Work
+
+    if output is None:
+        raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
+    jobs = workers or o.cores()
+    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
+    plan = r.load(source, asked, form, index_to, unversioned, some, quiet)
+    if dry_run:
+        from cbtool.stagers.write import shell_lines
+
+        r.print_lines(source, asked, form, lambda name: shell_lines(plan, name, output))
+        return
+    settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
+    report = r.execute(plan, Work("write"), output, settings)
+    if as_json:
+        r.say_report(report, output)
+    report.check()
