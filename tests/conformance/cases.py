@@ -55,10 +55,11 @@ class Case:
 def text_case(name: str, data: Callable[[], bytes], encoding: str = "utf-8", mark: bytes = b"", **more: bool) -> Case:
     """Return a case of lines; *name* ends in ``.txt`` or ``.txt.gz``."""
     newline = "\n".encode(encoding)
+    lenient = "surrogateescape" if encoding == "utf-8" else "surrogatepass"
 
     def split(plain: bytes) -> list[bytes]:
-        lines = plain.removeprefix(mark).decode(encoding).split("\n")
-        return [line.encode(encoding) for line in (lines if lines[-1] else lines[:-1])]
+        lines = plain.removeprefix(mark).decode(encoding, lenient).split("\n")
+        return [line.encode(encoding, lenient) for line in (lines if lines[-1] else lines[:-1])]
 
     def join(records: Sequence[bytes]) -> bytes:
         return mark + b"".join(record + newline for record in records)
