@@ -86,8 +86,9 @@ class Remote(Source):
         return b"".join(self.stream(start, length))
 
     def stream(self, start: int, length: int) -> Iterator[bytes]:
-        if start + length > self.size:
-            raise StaleError(f"{self.uri}: it ends at byte {self.size}, before {start + length}", hint="plan again")
+        if not 0 <= start <= start + length <= self.size:
+            what = f"it has {self.size} bytes, and not those from {start} to {start + length}"
+            raise StaleError(f"{self.uri}: {what}", hint="plan again", uri=self.uri)
         return whole(self.uri, start, length, self._get)
 
     def _read_all(self, ranges: Sequence[Range]) -> Iterator[bytes]:

@@ -47,7 +47,8 @@ class ObjectDestination(Destination):
             return False
         with SpooledTemporaryFile(PART_BYTES) as file:
             with not_full(gettempdir()):
-                file.writelines(blocks)
+                for block in blocks:  # writelines would hold them all before it looks how many they are
+                    file.write(block)
                 size = file.tell()
             return self._put_new(where, file, size)
 
