@@ -413,16 +413,16 @@ def test_writes_are_tried_again(flaky_s3: Web, s3: S3, method: str, size: int, s
 
 @pytest.mark.parametrize("method", ["create", "replace", "open_output"])
 def test_memory_does_not_grow_with_what_is_written(s3: S3, method: str) -> None:
-    """100 MB are written and read back by a process of their own, for the server is in this one."""
+    """80 MB are written and read back by a process of their own, for the server is in this one."""
     code = (
         "from cbtool.source import open_source\n"
         "from cbtool.destination import open_destination; from cbtool.output import open_output\n"
         f"uri, method, block = 's3://{s3.bucket}/out', {method!r}, bytes(1_000_000)\n"
         "if method == 'open_output':\n"
-        "  with open_output(uri + '/a') as file: file.writelines(block for _ in range(100))\n"
-        "else: getattr(open_destination(uri), method)('a', (block for _ in range(100)))\n"
+        "  with open_output(uri + '/a') as file: file.writelines(block for _ in range(80))\n"
+        "else: getattr(open_destination(uri), method)('a', (block for _ in range(80)))\n"
         "source = open_source(uri + '/a')\n"
-        "assert sum(map(len, source.stream(0, source.size))) == 100_000_000\n"
+        "assert sum(map(len, source.stream(0, source.size))) == 80_000_000\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
