@@ -76,6 +76,8 @@ def test_a_part_without_its_last_bytes_is_refused() -> None:
         list(decode([], Checkpoint(0, None), (8 * len(data), False), "memory"))
     with pytest.raises(NotABoundary):
         list(decode([two], Checkpoint(0, None), (8 * len(data), True), "memory"))
+    with pytest.raises(NotABoundary, match="before it begins"):
+        list(decode([two], Checkpoint(808, CONTENT), (800, True), "memory"))
 
 
 def test_one_feed_may_be_a_thousand_times_its_size() -> None:
