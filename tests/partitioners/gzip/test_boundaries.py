@@ -37,6 +37,11 @@ def test_each_block_decodes_to_the_next(source_of: Callable[[bytes], Source], le
         source.meter.requests = 0
         between = boundaries(source, start, offset, end)
         assert source.meter.requests == 1 and len(between) >= 2
+        for one in (offset, (offset + end_offset) // 2, end_offset - 1):
+            source.meter.requests = 0
+            some = boundaries(source, start, offset, end, near=one)
+            assert set(some) <= set(between) and source.meter.requests == 1
+            assert min(between, key=lambda place: abs(place[1] - one)) in some
         bits = [bit, *(one for one, _, _ in between), end]
         assert bits == sorted(set(bits))
         places = [(bit, offset, start.window), *between]
