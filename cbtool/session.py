@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from cbtool.asked import Options
 from cbtool.chunk import Chunk
-from cbtool.contracts import Backend, Options
+from cbtool.contracts import Backend
 from cbtool.errors import FormatError, UsageError
 from cbtool.expand import expand
 from cbtool.index import Index

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError
 from cbtool.partitioners.grammar import Grammar, Scanner, Starts
 from cbtool.source import Range, Source

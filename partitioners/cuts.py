@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cbtool import split
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.partitioners.container import Container, Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source

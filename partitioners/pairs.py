@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError, UsageError
 from cbtool.naming import safe, stem_and_suffix
 from cbtool.partitioners import cuts

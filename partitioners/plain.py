@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.partitioners.container import SYNC_BYTES, MarkMaker, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Range, Source

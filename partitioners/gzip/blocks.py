@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ _FLUSH = b"\0\0\xff\xff"
 _WINDOW = bytes(32 * 1024)
 
 
+@cache
 def _start_table() -> npt.NDArray[np.uint8]:
     """For each 20 bits, say in bit p whether a dynamic block that is not the last may begin p bits on."""
     value = np.arange(1 << 20, dtype=np.uint32)
@@ -41,6 +43,7 @@ def _start_table() -> npt.NDArray[np.uint8]:
     return table
 
 
+@cache
 def _space_table() -> npt.NDArray[np.uint16]:
     """For each 15 bits, sum the shares of the code space that five 3-bit code lengths take."""
     share = np.array([0] + [_CODE_SPACE >> length for length in range(1, 8)], np.uint16)
@@ -49,10 +52,6 @@ def _space_table() -> npt.NDArray[np.uint16]:
     for shift in range(0, 15, 3):
         table += share[value >> shift & 7]
     return table
-
-
-_MAY_START = _start_table()
-_SPACE = _space_table()
 
 
 def candidates(
@@ -81,7 +80,7 @@ def _dynamic(part: bytes, n_bytes: int, fewest_lengths: int) -> list[int]:
     """Return the bits in the first *n_bytes* of *part* where a dynamic block may begin."""
     padded = np.frombuffer(part + bytes(16), np.uint8)
     words = np.ndarray((len(padded) - 7,), "<u4", padded, strides=(1,))
-    starts = _MAY_START[words[:n_bytes] & 0xFFFFF]
+    starts = _start_table()[words[:n_bytes] & 0xFFFFF]
     bits = np.flatnonzero(np.unpackbits(starts, bitorder="little").view(np.bool_))
     return [bit for bit in _full_codes(padded, bits, fewest_lengths).tolist() if _header_is_whole(part, bit)]
 
@@ -94,14 +93,15 @@ def _full_codes(padded: npt.NDArray[np.uint8], bits: Bits, fewest_lengths: int) 
     at = bits + 13
     head = np.ndarray((len(padded) - 7,), "<u4", padded, strides=(1,))[at >> 3]
     head >>= (at & 7).astype(np.uint32)
-    space = _SPACE[head >> 4 & 0x7FFF] + _SPACE[head >> 19 & 0x3F]
+    table = _space_table()
+    space = table[head >> 4 & 0x7FFF] + table[head >> 19 & 0x3F]
     kept = np.flatnonzero((head & 15 >= fewest_lengths - 4) & (space <= _CODE_SPACE))
     bits, space = bits[kept], space[kept]
     at = bits + (17 + 7 * 3)
     rest = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))[at >> 3] >> (at & 7).astype(np.uint64)
     rest &= (np.uint64(1) << ((head[kept] & 15).astype(np.uint64) - np.uint64(3)) * np.uint64(3)) - np.uint64(1)
     for shift in (0, 15, 30):
-        space += _SPACE[(rest >> np.uint64(shift)).astype(np.uint16) & 0x7FFF]
+        space += table[(rest >> np.uint64(shift)).astype(np.uint16) & 0x7FFF]
     full: Bits = bits[space == _CODE_SPACE]
     return full
 

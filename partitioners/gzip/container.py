@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
