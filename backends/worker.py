@@ -61,7 +61,8 @@ def main(descriptor: int, parent: int) -> None:
     threading.Thread(target=_watch, args=(descriptor, parent), daemon=True).start()
     try:
         lines = channel.lines()
-        sys.path.extend(path for path in json.loads(next(lines))["path"] if path not in sys.path)
+        theirs = json.loads(next(lines))["path"]
+        sys.path[:] = theirs + [path for path in sys.path if path not in theirs]
         channel.send(b'{"ready":true}')
         for line in lines:
             channel.send(run(line))

@@ -77,13 +77,14 @@ class Report:
     kept: int = 0
     done: int = 0
     failed: dict[int, BaseException] = field(default_factory=dict)
+    resumable: bool = True
 
     def check(self) -> None:
         """Raise ChunksFailed if any chunk failed."""
         if self.failed:
             raise ChunksFailed(
                 f"{len(self.failed)} of {len(self.made)} chunks failed",
-                hint="the same command again does only what is left",
+                hint="the same command again does only what is left" if self.resumable else None,
                 failed=sorted(self.failed),
             )
 
@@ -106,7 +107,7 @@ def run_job(
         )
         finished = ledgers.done(destination, made)
     todo = [chunk for chunk in chunks if chunk.chunk not in finished]
-    report = Report(made, kept=len(chunks) - len(todo))
+    report = Report(made, kept=len(chunks) - len(todo), resumable=with_ledger)
     engine.on_event(JobEvent("begin", total=len(chunks), kept=report.kept))
 
     def note(event: JobEvent) -> None:
