@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
-from cbtool.errors import FormatError
-from cbtool.source import Range
+from cbtool.errors import FormatError, UsageError
+from cbtool.source import Range, Source
 
 VERSION = 1
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -54,18 +54,38 @@ class Chunk:
     core: Mapping[str, Any] | None
     overlap: Any
     requests: int
-    bytes: int
+    n_bytes: int
     recipe: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know; kept."""
+    given: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
+    """Sources by URI that only this process can open: a user's own file or session."""
 
     @property
     def stem(self) -> str:
         """The name without its suffixes: ``reads-00003``."""
         return self.name.partition(".")[0]
 
+    def open(self, part: int | None = None) -> BinaryIO:
+        """Open the chunk as a file: its only part, part number *part* (from 1), or its mates interleaved."""
+        from cbtool.reading import one_stream
+        from cbtool.streams import as_file
+
+        return as_file(one_stream(self, part))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chunk.from_line, (self.to_line(),)
+
     def to_line(self) -> str:
-        """Return the chunk as one line of JSON, without the newline."""
+        """Return the chunk as one line of JSON, without the newline.
+
+        UsageError if it reads from a file or session of this process alone.
+        """
+        if self.given:
+            raise UsageError(
+                f"{next(iter(self.given))}: a plan of an open file or session stays in its process",
+                hint="name the source by a path or URI",
+            )
         fields: dict[str, Any] = {
             "v": VERSION,
             "plan": self.plan,
@@ -85,7 +105,7 @@ class Chunk:
             "core": self.core,
             "overlap": self.overlap,
             "requests": self.requests,
-            "bytes": self.bytes,
+            "bytes": self.n_bytes,
             "recipe": self.recipe,
         }
         fields["check"] = _check(fields)
@@ -121,7 +141,7 @@ class _Reader:
         value = self.fields.get(name)
         for kind in kinds:
             if (kind is None and value is None) or (kind is not None and type(value) is kind):
-                if kind is int and value < 0:
+                if isinstance(value, int) and value < 0:
                     break
                 return value
         wanted = " or ".join("null" if kind is None else kind.__name__ for kind in kinds)
@@ -162,7 +182,7 @@ def _chunk(line: _Reader) -> Chunk:
         core=line.take("core", dict, None),
         overlap=line.take("overlap", dict, list, int, float, str, None),
         requests=line.take("requests", int),
-        bytes=line.take("bytes", int),
+        n_bytes=line.take("bytes", int),
         recipe=line.take("recipe", dict),
         extra=line.rest(),
     )

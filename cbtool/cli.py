@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from cbtool.errors import CbtoolError
+from cbtool.settings import defaults
 
 COMMANDS = {
     "info": ("cbtool.commands.info:info", "Say what a source is: format, size, counts, state of the index."),
@@ -43,10 +44,10 @@ class Cli(TyperGroup):
         if name is None:
             return name, stub, rest
         module, _, function = COMMANDS[name][0].partition(":")
+        config, rest = take_config(rest)
+        settings = {"help_option_names": ["-h", "--help"], "default_map": defaults(config or ctx.params["config"])}
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(name, context_settings={"help_option_names": ["-h", "--help"]})(
-            getattr(import_module(module), function)
-        )
+        one.command(name, context_settings=settings)(getattr(import_module(module), function))
         return name, get_command(one), rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -60,6 +61,21 @@ class Cli(TyperGroup):
         except CbtoolError as error:
             report(error)
             raise typer.Exit(error.exit_code) from None
+
+
+def take_config(args: list[str]) -> tuple[str | None, list[str]]:
+    """Take ``--config FILE`` out of a command's arguments: it says what their defaults are.
+
+    >>> take_config(["a", "--config", "f", "--", "--config"])
+    ('f', ['a', '--', '--config'])
+    """
+    end = args.index("--") if "--" in args else len(args)
+    for i, arg in enumerate(args[:end]):
+        if arg == "--config" and i + 1 < end:
+            return args[i + 1], args[:i] + args[i + 2 :]
+        if arg.startswith("--config="):
+            return arg.partition("=")[2], args[:i] + args[i + 1 :]
+    return None, args
 
 
 def report(error: CbtoolError) -> None:
@@ -87,6 +103,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    config: str = typer.Option("", metavar="FILE", envvar="CBTOOL_CONFIG", help="Read defaults from FILE."),
 ) -> None:
     """Cut big scientific files, where they lie, into chunks, and run jobs over the chunks in parallel."""
 

@@ -132,7 +132,7 @@ class HttpSource(Remote):
         return self._secret if _origin(url) == _origin(self._url) else {}
 
     def _next(self, url: str, location: str) -> str:
-        target, _ = _without_password(urljoin(url, location))
+        target, _ = _without_password(location, url)
         if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
             raise UsageError(f"{self.uri}: the server redirects to an unencrypted place", hint=DOWNLOAD, uri=self.uri)
         return target
@@ -209,14 +209,14 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
-def _without_password(url: str) -> tuple[str, dict[str, str]]:
-    """Return *url* without user and fragment, and the Authorization header that stands for the user.
+def _without_password(url: str, base: str = "") -> tuple[str, dict[str, str]]:
+    """Return *url* (seen from *base*) without user and fragment, and the Authorization header that stands for the user.
 
     >>> _without_password("https://me:pw@host/f?x=1#y")
     ('https://host/f?x=1', {'authorization': 'Basic bWU6cHc='})
     """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(urljoin(base, url))
         _ = parts.port
     except ValueError:
         raise UsageError("not a URL that can be read", hint="http(s)://HOST/PATH") from None

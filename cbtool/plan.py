@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from cbtool.chunk import LINE_LIMIT_BYTES, Chunk
 from cbtool.contracts import Options
 from cbtool.errors import FormatError
+from cbtool.output import open_output
 
 
 class Plan(Sequence[Chunk]):
@@ -21,7 +23,7 @@ class Plan(Sequence[Chunk]):
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def __getitem__(self, number):  # type: ignore[no-untyped-def, override]
+    def __getitem__(self, number: Any) -> Any:
         return self._chunks[number]
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -30,6 +32,12 @@ class Plan(Sequence[Chunk]):
     @property
     def id(self) -> str:
         return self._chunks[0].plan
+
+    def save(self, path: str) -> None:
+        """Write the plan to *path*, a file or ``s3://`` object."""
+        with open_output(path) as file:
+            for line in self.lines():
+                file.write(line)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the plan's lines, each with its newline."""

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from cbtool.errors import CbtoolError
 from cbtool.job import JobEvent
+from cbtool.runner import Event
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 FIRST_S = 5.0
 BETWEEN_S = 30.0
+
+
+@contextmanager
+def counting(quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """Give a callback for `run_tasks` that shows how many tasks are done; their number shows as they begin."""
+    with Teller(sys.stderr, quiet=quiet) as teller:
+
+        def on_event(event: Event) -> None:
+            if event.kind == "start" and event.number >= teller.total:
+                teller.grow(event.number + 1)
+            elif event.kind in ("done", "retry"):
+                teller(JobEvent(event.kind))
+
+        yield on_event
 
 
 class Teller:
@@ -55,6 +73,14 @@ class Teller:
         if self.failed:
             parts.append(f"{self.failed} failed")
         return f"{', '.join(parts)}, in {time.monotonic() - self._began:.1f} s"
+
+    def grow(self, total: int) -> None:
+        """Say that there are *total* things to do, more than was known."""
+        if self._bar is None:
+            self._begin(JobEvent("begin", total=total))
+        self.total = total
+        if self._bar is not None:
+            self._bar[0].update(self._bar[1], total=total)
 
     def _begin(self, event: JobEvent) -> None:
         self.total, self.kept = event.total, event.kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -13,14 +13,14 @@ from cbtool.errors import FormatError, StaleError, UsageError
 from cbtool.source import Source, open_source
 
 
-def open_parts(chunk: Chunk, given: Mapping[str, Source] | None = None) -> Iterator[Part]:
+def open_parts(chunk: Chunk) -> Iterator[Part]:
     """Yield the files of *chunk*, each to be consumed before the next is asked for.
 
-    *given* are sources that are open already, by URI. StaleError if a source is not the planned one, before or
+    StaleError if a source is not the planned one, before or
     after; FormatError if what was read does not make the chunk.
     """
     with ExitStack() as stack:
-        opened: dict[str, Source] = dict(given or {})
+        opened: dict[str, Source] = dict(chunk.given)
         for one in chunk.sources:
             if one.uri not in opened:
                 opened[one.uri] = stack.enter_context(open_source(one.uri, version=one.version, size=one.size))

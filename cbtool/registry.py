@@ -61,6 +61,8 @@ def load(kind: str, name: str) -> Any:
     module, _, attribute = known[name].target.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "cbtool":
+            raise
         cure = known[name].needs
         raise ConfigError(f"{name} cannot be loaded: {error}", hint=f"install it: {cure}" if cure else None) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from cbtool.chunk import Chunk
@@ -24,13 +25,17 @@ Say = Callable[[str], None]
 
 @contextmanager
 def opened(uris: Sequence[str | BinaryIO], *, unversioned: bool = False, session: Any = None) -> Iterator[list[Source]]:
-    """Open all sources that *uris* stand for; they are closed at the end."""
+    """Open all sources that *uris* stand for; they are closed at the end, but for those of this process alone."""
     with ExitStack() as stack:
         names: list[str | BinaryIO] = [uri for uri in uris if not isinstance(uri, str)]
         texts = [uri for uri in uris if isinstance(uri, str)]
         if texts:
             names = [*expand(texts), *names]
-        yield [stack.enter_context(open_source(one, unversioned=unversioned, session=session)) for one in names]
+        sources = [open_source(one, unversioned=unversioned, session=session) for one in names]
+        for source in sources:
+            if source.portable:
+                stack.callback(source.close)
+        yield sources
 
 
 @contextmanager
@@ -65,7 +70,9 @@ def make_plan(
 ) -> Plan:
     """Open *uris* and cut them together."""
     with opened(uris, unversioned=unversioned, session=session) as sources:
-        return partition(sources, options, indexer(options.workers), form=form, index_to=index_to, say=say)
+        plan = partition(sources, options, indexer(options.workers), form=form, index_to=index_to, say=say)
+    given = {source.uri: source for source in sources if not source.portable}
+    return Plan(replace(chunk, given=given) for chunk in plan) if given else plan
 
 
 def is_plan(argument: str) -> bool:

@@ -118,7 +118,8 @@ class LocalSource(Source):
 
     def __init__(self, path: str) -> None:
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # O_NONBLOCK: a FIFO without a writer would be waited for.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise MissingInput(f"{path}: no such file", uri=path) from None
         except PermissionError:
@@ -132,7 +133,7 @@ class LocalSource(Source):
         if not stat.S_ISREG(status.st_mode):
             os.close(self._fd)
             raise UsageError(f"{path}: not a regular file", hint="cbtool reads ranges; save the stream to a file first")
-        super().__init__(path, status.st_size, "")
+        super().__init__(os.path.abspath(path), status.st_size, "")
         self.version = self._version()
 
     def _version(self) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs", "az")
 OWN_ENDPOINT = re.compile(r"https://s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
+ENDPOINT = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,4}|:[1-5]\d{4}|:6[0-4]\d{3})?(/[\w./-]*)?")
+BUCKET = re.compile(r"[\w.-]+")
 PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 
 _users: set[int] = set()
@@ -44,10 +46,12 @@ def place(uri: str) -> Place:
         raise UsageError(f"{scheme}://: not a place that cbtool knows", hint="s3://, gs://, az://, https:// or a path")
     if "@" in bucket:
         raise UsageError("a bucket URI holds no credentials", hint="give them by AWS_* variables or a profile")
-    if not bucket:
-        raise UsageError(f"{uri}: names no bucket")
+    if not BUCKET.fullmatch(bucket):
+        raise UsageError(f"{scheme}://{bucket!r}: not the name of a bucket")
     if key.startswith("/") or "//" in key or {".", ".."} & set(key.split("/")):
         raise UsageError(f"{uri}: keys with empty, . or .. parts cannot be reached", hint="copy it to another key")
+    if not key.isprintable():
+        raise UsageError(f"{ascii(uri)}: keys with control characters or broken letters cannot be reached")
     return Place(scheme.lower(), bucket, key)
 
 
@@ -70,6 +74,9 @@ def _store(
 ) -> tuple[Store, bool]:
     from obstore.store import AzureStore, GCSStore, S3Store
 
+    for name, value in environment:
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigError(f"{name}: holds a line break, or a letter that no such setting has")
     common: dict[str, Any] = {
         "client_options": {
             "connect_timeout": timedelta(seconds=retry.CONNECT_S),
@@ -103,6 +110,8 @@ def _refusals() -> tuple[type[Exception], ...]:
 def s3_options(environment: dict[str, str], session: Any) -> dict[str, Any]:
     """Return what `S3Store` needs. boto3 (slow to import) is asked only where the environment alone does not do."""
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    if endpoint and not ENDPOINT.fullmatch(endpoint):
+        raise ConfigError("AWS_ENDPOINT_URL: not a URL", hint="as https://HOST:PORT")
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     keys = [environment.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")]
     if session is None and any(_true(environment.get(f"AWS_{n}")) for n in ("SKIP_SIGNATURE", "NO_SIGN_REQUEST")):

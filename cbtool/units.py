@@ -31,10 +31,7 @@ def show_size(n_bytes: float) -> str:
     >>> show_size(1075273495), show_size(12)
     ('1.08 GB', '12 B')
     """
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            break
-        n_bytes /= 1000
-    else:
-        unit = "TB"
-    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.3g} {unit}"
+    power = 0
+    while n_bytes >= 1000 and power < 4:
+        n_bytes, power = n_bytes / 1000, power + 1
+    return f"{n_bytes:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -84,8 +84,8 @@ class Span:
     offset: int
     data: bytes
     edges: tuple[Edge, ...] = ()
-    crc: int | None = None
-    """CRC-32 of the plain stream before it, if it is known."""
+    crc: int = 0
+    """CRC-32 of the plain stream before it, if the container keeps one."""
 
 
 class Container(Protocol):
@@ -172,14 +172,15 @@ class MarkMaker:
         self._settled.append((offset, start, record, third))
         self.heads.append(bytes(head[: start - offset]) if start - offset <= HEAD_LIMIT_BYTES else b"")
 
-    def finish(self) -> Iterator[NDArray[np.int64]]:
+    def finish(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return offset, start, record and third of all marks and of the end."""
         totals = self.scanner.finish()
         last = (totals.bytes, totals.records, totals.weight)
         for offset, head in self._waiting:
             self._settle_one(offset, *last, head)
         self._settle_one(totals.bytes, *last, bytearray())
-        return iter(np.array(self._settled, np.int64).T)
+        offset, start, record, third = np.array(self._settled, np.int64).T
+        return offset, start, record, third
 
 
 def sync_in(blocks: Iterator[bytes], offset: int | None, grammar: Grammar, where: str) -> int | None:

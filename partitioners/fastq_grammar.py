@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cbtool.errors import FormatError, NeedsIndex
-from cbtool.partitioners.grammar import Offsets, Starts, Totals
+from cbtool.partitioners.grammar import Offsets, Scanner, Starts, Totals
 
 AT, PLUS, NEWLINE, RETURN = b"@+\n\r"
 SYNC_LINES = 4 * 4 + 5
@@ -63,7 +63,7 @@ class Fastq:
             raise NeedsIndex(f"not four-line FASTQ: {len(possible)} lines of four can be the first of a record")
         return starts[possible[0]]
 
-    def scanner(self, where: str) -> FastqScanner:
+    def scanner(self, where: str) -> Scanner:
         return FastqScanner(where)
 
     def split(self, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:

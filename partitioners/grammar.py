@@ -42,14 +42,21 @@ class Scanner(Protocol):
 class Grammar(Protocol):
     """How records lie in a plain byte stream."""
 
-    suffix: str
-    """What a chunk's name ends with."""
-    prefix: bytes
-    """What every file of this format begins with, and a chunk must begin with too (a byte order mark)."""
-    newline: bytes
-    """What a last record that lacks its end is given where more follows."""
-    third_weight: str | None
-    """What is counted besides bytes and records (``bases``)."""
+    @property
+    def suffix(self) -> str:
+        """What a chunk's name ends with."""
+
+    @property
+    def prefix(self) -> bytes:
+        """What every file of this format begins with, and a chunk must begin with too (a byte order mark)."""
+
+    @property
+    def newline(self) -> bytes:
+        """What a last record that lacks its end is given where more follows."""
+
+    @property
+    def third_weight(self) -> str | None:
+        """What is counted besides bytes and records (``bases``)."""
 
     def sync(self, window: bytes, offset: int | None, last: bool) -> int | None:
         """Return where in *window* the first record starts, not counting one that starts with it.

@@ -40,9 +40,9 @@ def lanes(tracks: Sequence[Track], by: str, options: Options) -> tuple[list[Lane
     for cut, mate in _mates(ones, twos, by, options):
         first.append(cut)
         second.append(mate)
-    for cut, mate in zip(first, second, strict=True):
-        if cut and mate:
-            _check_names(ones[cut.track], twos[mate.track], cut.place, mate.place)
+    for a, b in zip(first, second, strict=True):
+        if a and b:
+            _check_names(ones[a.track], twos[b.track], a.place, b.place)
     stem, suffixes = _names(ones[0], twos[0], options)
     return [
         Lane(ones, [*first, None], f"{stem}_1", suffixes[0]),
@@ -80,7 +80,7 @@ def _mates(ones: Sequence[Track], twos: Sequence[Track], by: str, options: Optio
         last = i, one.record or 0
         two = cuts.nearest(twos[i], last[1], "records", 0) if last[1] else twos[i].container.begin()
         assert two
-        yield tuple(_weighed(track, Cut(i, place), by) for track, place in ((ones[i], one), (twos[i], two)))
+        yield _weighed(ones[i], Cut(i, one), by), _weighed(twos[i], Cut(i, two), by)
 
 
 def _record_at(one: Track, two: Track, target: int, by: str) -> float:

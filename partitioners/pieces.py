@@ -78,7 +78,7 @@ def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str) -> C
         core={"records": [first.record, last.record]} if exact else {"bytes": [first.weight, last.weight]},
         overlap=None,
         requests=len(sources),
-        bytes=sum(length for source in sources for _, length in source.ranges),
+        n_bytes=sum(length for source in sources for _, length in source.ranges),
         recipe={"how": dict(lanes[0].tracks[0].how), "pieces": found},
     )
 

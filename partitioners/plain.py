@@ -54,7 +54,7 @@ class Plain:
                 maker.mark(mark)
             maker.feed(block)
             fed += len(block)
-        return Marks(*maker.finish(), own={})
+        return Marks(*maker.finish(), {})
 
     def span(self, source: Source, marks: Marks, mark: int) -> Span:
         start, stop = int(marks.offset[mark]), int(marks.start[mark + 1])

@@ -120,7 +120,8 @@ class Stream:
         marks = None
         if index:
             arrays = dict(index.arrays)
-            marks = Marks(*(arrays.pop(column) for column in COLUMNS), own=arrays)
+            offset, start, record, third = (arrays.pop(column) for column in COLUMNS)
+            marks = Marks(offset, start, record, third, arrays)
         return Track(source, container, self.grammar(how), how, marks)
 
     def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.fastq_grammar import Fastq, record_error
-from cbtool.partitioners.grammar import Starts, Totals
+from cbtool.partitioners.grammar import Scanner, Starts, Totals
 
 SEQUENCE = re.compile(rb"[A-Za-z.*~-]*")
 
@@ -22,7 +22,7 @@ class WrappedFastq(Fastq):
     def sync(self, window: bytes, offset: int | None, last: bool) -> int | None:
         raise NeedsIndex("its records run over several lines, so a cut can only be found by reading from the start")
 
-    def scanner(self, where: str) -> WrappedScanner:
+    def scanner(self, where: str) -> Scanner:
         return WrappedScanner(where)
 
     def split(self, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:

@@ -34,7 +34,8 @@ class Answer(NamedTuple):
 class Fault(NamedTuple):
     """What happens to one answer: another *status*, or a body that ends after *n* bytes as *kind* says.
 
-    kind: ``status``, ``short`` (closed), ``reset`` (RST), ``stall`` (silence); *n* of -1 is before the headers.
+    kind: ``status``, ``short`` (closed), ``reset`` (RST), ``stall`` (silence); *n* of -1 is before the headers (what
+    was asked is done all the same).
     """
 
     kind: str

@@ -35,11 +35,8 @@ def partition(
       cbtool partition 'logs/*.txt' --size 64MB | cbtool write - -o parts/
       cbtool partition r_1.fq.gz r_2.fq.gz --paired --records 1000000
     """
-    from cbtool.output import open_output
     from cbtool.session import make_plan
 
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
     plan = make_plan(sources, asked, form=form, index_to=index_to, unversioned=unversioned, say=o.note(quiet))
-    with open_output(output) as file:
-        for line in plan.lines():
-            file.write(line)
+    plan.save(output)

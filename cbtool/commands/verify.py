@@ -29,14 +29,14 @@ def verify(
     """
     from cbtool.destination import open_destination
     from cbtool.errors import StaleError
-    from cbtool.progress import watching
+    from cbtool.progress import counting
     from cbtool.session import engine, load_plan
     from cbtool.tables import show_rows
     from cbtool.verifying import verify as hold
 
     whole = load_plan(plan)
     where = open_destination(destination) if destination else None
-    with engine(backend, workers or o.cores()) as runner, watching("verify", quiet) as on_event:
+    with engine(backend, workers or o.cores()) as runner, counting(quiet) as on_event:
         verdicts = hold(whole, runner, where, on_event)
     rows = [
         {

@@ -1,13 +1,15 @@
 """Where deflate blocks may begin: bit positions whose bits read as a block header (RFC 1951, 3.2.3-3.2.7).
 
 Deflate has no marks between its blocks, so these are candidates only: a caller proves one by decoding up to it.
-In practice nearly every candidate is a block. Not found are the last block of a member, blocks with fixed Huffman
-codes (their ten bits of header match at every thousandth bit), and a stored block that does not follow a stored one.
+In practice nearly every candidate is a block. Of blocks that do not follow a flush, these are not found: the last
+of a member, those with fixed Huffman codes (their ten bits match at every thousandth bit), and a stored block that
+does not follow a stored one.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ FEWEST_LENGTHS = 8
 """Fewer code lengths than this fit only a block of some hundred bytes, and most of what is not a block."""
 LARGE_BLOCK_LENGTHS = 14
 """Large blocks of text have at least so many, as they use short codes and long ones; to look for them is faster."""
+_FLUSH = b"\0\0\xff\xff"
 _WINDOW = bytes(32 * 1024)
 
 
@@ -113,9 +116,22 @@ def _header_is_whole(part: bytes, bit: int) -> bool:
 
 
 def _stored(part: bytes, n_bytes: int) -> list[int]:
-    """Return the bits in the first *n_bytes* of *part* where a byte-aligned stored block may begin."""
+    """Return the bits in the first *n_bytes* of *part* where a byte-aligned stored block may begin, or one ends.
+
+    A stored block of no bytes is what a flush writes. It begins anywhere in a byte, but a block begins behind it;
+    two in a row read as one of 65535 bytes.
+    """
     byte = np.frombuffer(part[: n_bytes + 4], np.uint8)
     if len(byte) < 5:
         return []
     mirrored = (byte[1:-2] ^ byte[3:]) == 255
-    return (np.flatnonzero((byte[:-4] == 0) & mirrored[:-1] & mirrored[1:]) * 8).tolist()
+    starts = np.flatnonzero((byte[:-4] == 0) & mirrored[:-1] & mirrored[1:])
+    stored = [8 * at for at in starts.tolist() if _FLUSH not in part[max(0, at - 1) : at + 5]]
+    return stored + [8 * (at + len(_FLUSH)) for at in _places(part[: n_bytes + 3], _FLUSH)]
+
+
+def _places(part: bytes, mark: bytes) -> Iterator[int]:
+    at = part.find(mark)
+    while at >= 0:
+        yield at
+        at = part.find(mark, at + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cbtool.partitioners.gzip.blocks import LARGE_BLOCK_LENGTHS, candidates
-from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, Member, NotABoundary
+from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, NotABoundary
 from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, thin
 from cbtool.source import Source
 
@@ -28,16 +28,15 @@ def boundaries(source: Source, start: Checkpoint, start_offset: int, end_bit: in
 def _proven(data: bytes, start: Checkpoint, offset: int, end_bit: int, where: str) -> Iterator[tuple[int, int, bytes]]:
     """Yield the blocks with their whole windows; *data* begin with the byte of *start*."""
     base = start.bit // 8 * 8
-    member = Member()
     first, stop = start.bit - base + 1, end_bit - base
     for bit in candidates(data, first, stop, fewest_lengths=LARGE_BLOCK_LENGTHS) or candidates(data, first, stop):
         part = data[(start.bit - base) // 8 : bit // 8]
-        inflater = Inflater(start, where, Member(member.number, member.start, member.crc, member.size))
+        inflater = Inflater(start, where)
         try:
             made = sum(map(len, inflater.feed(part)))
             made += len(inflater.seal(data[bit // 8], bit % 8))
         except NotABoundary:
             continue
-        start, member = Checkpoint(base + bit, inflater.window), inflater.member
+        start = Checkpoint(base + bit, inflater.window)
         offset += made
         yield start.bit, offset, inflater.window

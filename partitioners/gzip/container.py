@@ -14,11 +14,11 @@ from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.boundaries import boundaries
-from cbtool.partitioners.gzip.inflate import Checkpoint, decode, pack_window, unpack_window
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode
 from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
 from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
 from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
-from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES
+from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, unpack_window
 from cbtool.source import Cached, Range, Source
 
 SYNC_READ_BYTES = 128 * 1024
@@ -60,7 +60,7 @@ class Gzip:
             return None
         blocks = near.stream(at, source.size - at)
         kept: list[bytes] = []
-        plain = (kept.append(piece) or piece for piece in decode(blocks, Checkpoint(at * 8, None), None, source.uri))
+        plain = _keeping(decode(blocks, Checkpoint(at * 8, None), None, source.uri), kept)
         skip = sync_in(plain, None, grammar, source.uri)
         if skip is None:
             return None
@@ -149,6 +149,13 @@ class Gzip:
 
     def whole(self, source: Source) -> Iterator[bytes]:
         return whole(source)
+
+
+def _keeping(blocks: Iterator[bytes], kept: list[bytes]) -> Iterator[bytes]:
+    """Yield *blocks*, and put each in *kept*."""
+    for block in blocks:
+        kept.append(block)
+        yield block
 
 
 def plain_head(head: bytes, uri: str) -> bytes:

@@ -1,14 +1,8 @@
-"""Decode a part of a gzip file from a checkpoint on (RFC 1951, RFC 1952): bytes in, bytes out.
-
-Python's inflaters can begin neither at a bit nor with a history, so both are given to them as deflate blocks: the
-history as a stored block, and the bits before the first byte as blocks that hold nothing. The same way a stored
-block after the last bit shows that this bit is the end of a block: it comes out whole only there.
-"""
+"""Decode a part of a gzip file from a checkpoint on (RFC 1952): bytes in, bytes out."""
 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -16,16 +10,12 @@ from typing import NoReturn
 from isal import isal_zlib
 
 from cbtool.errors import FormatError
+from cbtool.partitioners.gzip.deflate import SEAL, WINDOW_BYTES, InflateError, begin, stored
 from cbtool.partitioners.gzip.members import TRAILER_BYTES, header_end
 
-WINDOW_BYTES = 32 * 1024
 FEED_BYTES = 128 * 1024
 PIECE_BYTES = 256 * 1024
 """Output comes in pieces of this size: ISA-L fills them twice as fast as pieces that it has to make larger."""
-
-InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub takes the class for a value
-
-_SEAL = bytes.fromhex("00ff cb70 01fe a55a 9c3e 1770 c3a5 5ac3")
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ class Inflater:
         self._stream = None
         self._lead: tuple[int, int] | None = None
         if start.window is not None:
-            self._stream, self._lead = _begin(start.bit % 8, start.window)
+            self._stream, self._lead = begin(start.bit % 8, start.window)
 
     @property
     def inside(self) -> bool:
@@ -174,12 +164,12 @@ class Inflater:
         bits = self._first_bits(bytes([last]))[0] & (1 << n_bits) - 1
         header = (bits | 1 << n_bits).to_bytes((n_bits + 3 + 7) // 8, "little")
         try:
-            piece = self._stream.decompress(header + _stored(_SEAL)) if self._stream is not None else b""
+            piece = self._stream.decompress(header + stored(SEAL)) if self._stream is not None else b""
         except InflateError:
             piece = b""
-        if self._stream is None or not self._stream.eof or self._stream.unused_data or not piece.endswith(_SEAL):
+        if self._stream is None or not self._stream.eof or self._stream.unused_data or not piece.endswith(SEAL):
             self._refuse(f"no deflate block ends at bit {n_bits} of this byte", NotABoundary)
-        piece = piece[: -len(_SEAL)]
+        piece = piece[: -len(SEAL)]
         self._count(piece)
         return bytes(piece)
 
@@ -246,69 +236,3 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
             held, n_held = [], 0
     if n_held:
         yield b"".join(held)
-
-
-def deflate_from(bit: int, window: bytes, data: bytes) -> tuple[isal_zlib.Decompress, bytes]:
-    """Return an inflater that has seen *window*, and *data* made ready so that it begins at their bit *bit*."""
-    stream, (n_bits, low) = _begin(bit, window)
-    return stream, bytes([data[0] >> n_bits << n_bits | low]) + data[1:]
-
-
-def _begin(n_bits: int, window: bytes) -> tuple[isal_zlib.Decompress, tuple[int, int]]:
-    """Return an inflater with a history, and the *n_bits* low bits that it needs in its first byte."""
-    stream = isal_zlib.decompressobj(-15)
-    blocks, low = _empty_blocks(n_bits)
-    stream.decompress(b"\0" + _stored(window) + blocks)
-    return stream, (n_bits, low)
-
-
-def _stored(content: bytes) -> bytes:
-    """Return a stored block from the byte after its header bits on: length, its complement, content."""
-    return struct.pack("<HH", len(content), len(content) ^ 0xFFFF) + content
-
-
-def _empty_blocks(n_bits: int) -> tuple[bytes, int]:
-    """Return deflate blocks that hold nothing and are *n_bits* longer than whole bytes, and those last bits.
-
-    One with fixed codes has 10 bits; for odd numbers one with dynamic codes, of 91 bits, goes before.
-    """
-    value = n = 0
-    if n_bits % 2:
-        value, n = _EMPTY_DYNAMIC, 91
-    while n % 8 != n_bits:
-        value |= 0b010 << n
-        n += 10
-    whole = value.to_bytes(n // 8 + 1, "little")
-    return whole[:-1], whole[-1]
-
-
-def _empty_dynamic() -> int:
-    """Write a dynamic block that has two symbols of one bit, 0 and the end of block, and holds just the latter."""
-    fields = [(0b100, 3), (0, 5), (0, 5), (14, 4)]
-    fields += [(int(symbol in (1, 18)), 3) for symbol in (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1)]
-    fields += [(0, 1), (1, 1), (138 - 11, 7), (1, 1), (117 - 11, 7), (0, 1), (0, 1), (1, 1)]
-    value = n = 0
-    for field, width in fields:
-        value |= field << n
-        n += width
-    return value
-
-
-_EMPTY_DYNAMIC = _empty_dynamic()
-
-
-def pack_window(window: bytes) -> bytes:
-    """Compress a window, to be kept."""
-    return zlib.compress(window, 6)
-
-
-def unpack_window(packed: bytes) -> bytes:
-    """Return a window that was packed. What is not one, or longer than 32 KiB, is refused."""
-    stream = zlib.decompressobj()
-    try:
-        window = stream.decompress(packed, WINDOW_BYTES + 1)
-    except zlib.error:
-        window = b""
-    if not stream.eof or stream.unused_data or len(window) > WINDOW_BYTES:
-        raise FormatError("a window of a gzip index is damaged", hint="make the index again")
-    return window

@@ -33,14 +33,14 @@ def survey_members(source: Source, grammar: Grammar) -> Marks:
         crc = isal_zlib.crc32(block, crc)
         fed += len(block)
     points = survey.checkpoints()[: len(crcs)]
-    own = {
+    own: dict[str, NDArray[Any]] = {
         "bit": np.array([bit for bit, _, _ in points] + [source.size * 8], np.int64),
         "inside": np.array([window is not None for _, _, window in points] + [False], np.uint8),
         "crc": np.array([*crcs, crc], np.uint32),
         **_strings("window", [window or b"" for _, _, window in points]),
     }
-    columns = list(maker.finish())
-    return Marks(*columns, own={**own, **_strings("head", maker.heads)})
+    columns = maker.finish()
+    return Marks(*columns, own | _strings("head", maker.heads))
 
 
 def survey_blocks(source: Source, first: Place, last: Place, grammar: Grammar) -> Marks:
@@ -71,9 +71,12 @@ def survey_blocks(source: Source, first: Place, last: Place, grammar: Grammar) -
     if end == source.size and end > begin:
         inflater.finish()
     take(_head(source, last))
-    columns = list(maker.finish())
-    own = {"bit": np.array([*bits, last.at], np.int64), "crc": np.array([*crcs, crc], np.uint32)}
-    return Marks(*columns, own={**own, **_strings("head", maker.heads)})
+    columns = maker.finish()
+    own: dict[str, NDArray[Any]] = {
+        "bit": np.array([*bits, last.at], np.int64),
+        "crc": np.array([*crcs, crc], np.uint32),
+    }
+    return Marks(*columns, own | _strings("head", maker.heads))
 
 
 def _head(source: Source, last: Place) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import io
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,8 +12,11 @@ from isal import isal_zlib
 
 from cbtool.errors import FormatError
 from cbtool.partitioners.container import Place
-from cbtool.partitioners.gzip.inflate import WINDOW_BYTES, Checkpoint, decode, unpack_window
+from cbtool.partitioners.gzip.deflate import WINDOW_BYTES
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode
+from cbtool.partitioners.gzip.windows import unpack_window
 from cbtool.source import Range, Source
+from cbtool.streams import as_file
 
 
 def make_piece(source: Source, first: Place, last: Place) -> tuple[Range, dict[str, Any]]:
@@ -140,26 +142,9 @@ def _boundary(value: object) -> tuple[int, bool] | None:
 
 def whole(source: Source) -> Iterator[bytes]:
     """Yield the whole plain stream, by Python's own gzip: another decoder than the one that pieces are read with."""
-    with gzip.GzipFile(fileobj=io.BufferedReader(_Raw(source), 1 << 20)) as file:
+    with gzip.GzipFile(fileobj=as_file(source.stream(0, source.size))) as file:
         try:
             while block := file.read(1 << 20):
                 yield block
         except (EOFError, OSError, zlib.error) as error:
             raise FormatError(f"{source.uri}: {error}") from None
-
-
-class _Raw(io.RawIOBase):
-    """A source as a file to be read in order."""
-
-    def __init__(self, source: Source) -> None:
-        self._blocks = source.stream(0, source.size)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._rest = self._rest or next(self._blocks, b"")
-        n = min(len(buffer), len(self._rest))
-        buffer[:n], self._rest = self._rest[:n], self._rest[n:]
-        return n

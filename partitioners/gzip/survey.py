@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cbtool.partitioners.gzip.blocks import LARGE_BLOCK_LENGTHS, LONGEST_HEADER_BYTES, candidates
-from cbtool.partitioners.gzip.inflate import FEED_BYTES, Checkpoint, Inflater, Member, NotABoundary, pack_window
-from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, thin
+from cbtool.partitioners.gzip.blocks import FEWEST_LENGTHS, LARGE_BLOCK_LENGTHS, LONGEST_HEADER_BYTES, candidates
+from cbtool.partitioners.gzip.inflate import FEED_BYTES, Checkpoint, Inflater, Member, NotABoundary
+from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, thin
 from cbtool.source import Source
 
 REQUEST_BYTES = 8 << 20
@@ -36,6 +36,7 @@ class Survey:
         self._at = 0
         self._found: list[tuple[int, int, bytes | None]] = []
         self._n_told = 0
+        self._fewest_lengths = LARGE_BLOCK_LENGTHS
         self._next = self._spacing
         self._begin(Checkpoint(0, None), 0, Member())
         self._inflater = self._again()
@@ -109,8 +110,10 @@ class Survey:
         self._wait()
         ahead = self._ahead(_SEARCH_BYTES + LONGEST_HEADER_BYTES)
         stop = _SEARCH_BYTES * 8 if self._inflater.inside else 0
-        possible = candidates(ahead, 0, stop, most=1, fewest_lengths=LARGE_BLOCK_LENGTHS)
-        possible = possible or candidates(ahead, 0, stop, most=1)
+        possible = candidates(ahead, 0, stop, most=1, fewest_lengths=self._fewest_lengths)
+        if not possible and self._fewest_lengths > FEWEST_LENGTHS:
+            possible = candidates(ahead, 0, stop, most=1)
+            self._fewest_lengths = FEWEST_LENGTHS if possible else LARGE_BLOCK_LENGTHS
         if not possible:
             return
         start, bit = self._start, self._at * 8 + possible[0]

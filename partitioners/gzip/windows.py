@@ -1,11 +1,15 @@
-"""Thin out the window of a checkpoint: only bytes that the data after it copy from the window need be kept."""
+"""Keep the window of a checkpoint small: only bytes that the data after it copy from there are needed."""
 
 from __future__ import annotations
+
+import zlib
 
 import numpy as np
 import numpy.typing as npt
 
-from cbtool.partitioners.gzip.inflate import WINDOW_BYTES, Checkpoint, InflateError, deflate_from
+from cbtool.errors import FormatError
+from cbtool.partitioners.gzip.deflate import WINDOW_BYTES, InflateError, deflate_from
+from cbtool.partitioners.gzip.inflate import Checkpoint
 
 FOLLOWING_BYTES = 48 * 1024
 """Enough of the file to decode to 32 KiB of output, whatever the data."""
@@ -47,3 +51,20 @@ def _decoded(checkpoint: Checkpoint, following: bytes, window: bytes) -> npt.NDA
     except InflateError:
         return None
     return np.frombuffer(made, np.uint8) if stream.eof or len(made) == WINDOW_BYTES else None
+
+
+def pack_window(window: bytes) -> bytes:
+    """Compress a window, to be kept."""
+    return zlib.compress(window, 6)
+
+
+def unpack_window(packed: bytes) -> bytes:
+    """Return a window that was packed. What is not one, or longer than 32 KiB, is refused."""
+    stream = zlib.decompressobj()
+    try:
+        window = stream.decompress(packed, WINDOW_BYTES + 1)
+    except zlib.error:
+        window = b""
+    if not stream.eof or stream.unused_data or len(window) > WINDOW_BYTES:
+        raise FormatError("a window of a gzip index is damaged", hint="make the index again")
+    return window

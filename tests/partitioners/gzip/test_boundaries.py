@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from cbtool.partitioners.gzip.boundaries import boundaries
-from cbtool.partitioners.gzip.inflate import Checkpoint, decode, unpack_window
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode
 from cbtool.partitioners.gzip.survey import Survey
+from cbtool.partitioners.gzip.windows import unpack_window
 from cbtool.source import Source
 
 

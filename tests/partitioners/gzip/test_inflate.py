@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from cbtool.errors import FormatError
-from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, NotABoundary, decode, pack_window, unpack_window
-from cbtool.partitioners.gzip.windows import thin
+from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, NotABoundary, decode
+from cbtool.partitioners.gzip.windows import pack_window, thin, unpack_window
 
 CONTENT = bytes(random.Random(1).choices(b"ACGTN\n", weights=[9, 9, 9, 9, 1, 1], k=3000))
 
@@ -49,17 +49,18 @@ def test_a_part_ends_at_a_block_or_is_refused(strategy: int) -> None:
         back = b"".join(decode([data[bit // 8 : -(-bit // 8)]], Checkpoint(bit, made), (bit, True), "memory"))
         assert back == b""
     assert ends[0] == 80
-    assert {bit % 8 for bit in ends} >= {0, 2} and len(ends) >= 8
+    assert len(ends) >= 8 and len({bit % 8 for bit in ends}) >= 4
 
 
 def test_every_phase_of_a_bit_is_a_place_to_begin() -> None:
     """Empty fixed blocks of 10 bits and a dynamic one of 91 move the beginning of a block to each bit of a byte."""
-    raw = int.from_bytes(deflated(zlib.Z_DEFAULT_STRATEGY), "little")
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+    raw = int.from_bytes(deflate.compress(CONTENT) + deflate.flush(), "little")
     for bit in range(8):
         for junk in (0, (1 << bit) - 1):
-            moved = (raw << bit | junk).to_bytes(len(CONTENT), "little")
+            moved = (raw << bit | junk).to_bytes(2000, "little").rstrip(b"\0")
             inflater = Inflater(Checkpoint(bit, b"before"), "memory")
-            assert b"".join(inflater.feed(moved[:900]))[:500] == CONTENT[:500]
+            assert b"".join(inflater.feed(moved)) == CONTENT
 
 
 def test_a_part_without_its_last_bytes_is_refused() -> None:
@@ -95,11 +96,11 @@ def test_windows_are_kept_and_damaged_ones_refused() -> None:
 
 def test_a_thin_window_holds_what_is_copied() -> None:
     window = random.Random(0).randbytes(32768)
-    after = window[100:200] + bytes(40_000) + window[5:50]
+    after = window[1000:1100] + bytes(40_000) + window[5:50]
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=window)
     data = deflate.compress(after) + deflate.flush()
     one = thin(Checkpoint(0, window), data)
     kept = [i for i, byte in enumerate(one) if byte]
-    assert set(kept) <= set(range(100, 201)) and one[100:200] == window[100:200]
+    assert set(kept) <= set(range(1000, 1100)) and one[1000:1100] == window[1000:1100]
     assert thin(Checkpoint(0, window), data[:20]) == window
     assert thin(Checkpoint(0, b""), data) == b""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import random
+import shutil
+import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 
 from cbtool.errors import FormatError
-from cbtool.partitioners.gzip.inflate import Checkpoint, decode, unpack_window
+from cbtool.partitioners.gzip.inflate import Checkpoint, decode
 from cbtool.partitioners.gzip.survey import Survey
+from cbtool.partitioners.gzip.windows import unpack_window
 from cbtool.source import LocalSource, Source
 
 Of = Callable[[bytes], Source]
@@ -179,6 +182,40 @@ def test_a_gzip_file_inside_a_stored_one_misleads_nobody(source_of: Of) -> None:
     assert got == inner
     for found in one.checkpoints():
         assert decoded(data, checkpoint(found), None, 4096) == inner[found[1] :]
+
+
+@pytest.mark.skipif(not shutil.which("gzip"), reason="gzip is not installed")
+def test_gzip_says_the_same(source_of: Of, tmp_path: Path) -> None:
+    """Of two members with padding, whole and with one byte changed at a time."""
+    data = member(text(600)) + member(b"") + member(text(300, 2)) + bytes(100)
+    for at in [None, *range(0, len(data) - 100, 7)]:
+        changed = bytearray(data)
+        if at is not None:
+            changed[at] ^= 0x55
+        (tmp_path / "x.gz").write_bytes(changed)
+        verdict = subprocess.run(["gzip", "-t", tmp_path / "x.gz"], capture_output=True).returncode
+        try:
+            survey(source_of(bytes(changed)))
+        except FormatError:
+            assert verdict != 0, at
+        else:
+            assert verdict == 0, at
+
+
+@pytest.mark.parametrize("n_marks", [1, 2])
+@pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED])
+def test_flushes_are_places_to_begin(source_of: Of, n_marks: int, strategy: int) -> None:
+    """As pigz writes them: once after each part, twice where parts are to be independent."""
+    content = text(300_000)
+    deflate = zlib.compressobj(6, zlib.DEFLATED, 31, 8, strategy)
+    data = b""
+    for at in range(0, len(content), 10_000):
+        data += deflate.compress(content[at : at + 10_000]) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        data += b"\0\0\0\xff\xff" * (n_marks - 1)
+    source = source_of(data + deflate.flush())
+    got, one = survey(source, 1000)
+    assert got == content and source.meter.requests == 1
+    assert len(one.checkpoints()) >= 25
 
 
 def test_one_block_is_said_to_be_one(source_of: Of) -> None:

@@ -1,0 +1,86 @@
+"""The Python API: the same as the command line, small."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cbtool import session as sessions
+from cbtool.chunk import Chunk
+from cbtool.contracts import Options
+from cbtool.errors import CbtoolError, StaleError
+from cbtool.job import Engine, call_on_chunks
+from cbtool.plan import Plan
+from cbtool.units import parse_size
+from cbtool.verifying import verify as hold
+
+Given = str | os.PathLike[str] | BinaryIO
+
+
+def partition(
+    sources: Given | Sequence[Given],
+    *,
+    chunks: int | str | None = None,
+    size: int | str | None = None,
+    records: int | None = None,
+    by: str | None = None,
+    on_the_fly: bool = False,
+    paired: bool = False,
+    name: str | None = None,
+    format: str | None = None,
+    index_to: str | None = None,
+    unversioned: bool = False,
+    workers: int | None = None,
+    session: Any = None,
+    say: Callable[[str], None] = lambda note: None,
+) -> Plan:
+    """Cut *sources* (paths, URIs, globs, or open binary files), together and in order, into chunks.
+
+    At most one of *chunks* ("auto" by default), *size* (uncompressed bytes, or "64MB") and *records* is given.
+    *session* is a boto3 session to reach S3 with; a plan made with one, or of an open file, stays in this process.
+    """
+    many = [sources] if isinstance(sources, str | os.PathLike) or not isinstance(sources, Sequence) else sources
+    uris = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in many]
+    size_bytes = parse_size(size) if isinstance(size, str) else size
+    workers = workers or len(os.sched_getaffinity(0))
+    options = Options(chunks, size_bytes, records, by, on_the_fly, paired, name, workers)
+    return sessions.make_plan(
+        uris, options, form=format, index_to=index_to, unversioned=unversioned, session=session, say=say
+    )
+
+
+def read_plan(path: str | Path, *, some: bool = False) -> Plan:
+    """Read a plan that `Plan.save` or ``cbtool partition`` wrote; *some* accepts a part of one."""
+    return sessions.load_plan(os.fspath(path), some)
+
+
+def run(
+    plan: Iterable[Chunk],
+    function: Callable[[Chunk], Any],
+    *,
+    backend: str = "local",
+    workers: int | None = None,
+    retries: int | None = None,
+    timeout_s: float | None = None,
+) -> list[Any]:
+    """Return what *function* returns for each chunk, in chunk order; ChunksFailed holds the results that exist.
+
+    The function travels to the workers by cloudpickle, the chunk as its plan line.
+    """
+    with sessions.engine(backend, workers or len(os.sched_getaffinity(0))) as engine:
+        return call_on_chunks(list(plan), function, Engine(engine, retries, timeout_s))
+
+
+def verify(plan: Plan, *, workers: int | None = None) -> int:
+    """Prove that the chunks together are the sources and return how many records there are; StaleError if not."""
+    with sessions.engine("local", workers or len(os.sched_getaffinity(0))) as engine:
+        verdicts = hold(plan, engine)
+    wrong = next((verdict.differs for verdict in verdicts if verdict.differs), None)
+    if wrong:
+        raise StaleError(f"the plan is not its sources: {wrong}")
+    return sum(verdict.sources.records for verdict in verdicts)
+
+
+__all__ = ["CbtoolError", "Chunk", "Plan", "partition", "read_plan", "run", "verify"]
