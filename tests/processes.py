@@ -11,7 +11,8 @@ from pathlib import Path
 
 CBTOOL = [sys.executable, "-c", "from cbtool.cli import main; main()"]
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}"}
+# Compiled modules are kept: each of these processes would compile all of cbtool otherwise.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": str(ROOT)}
 
 
 def cbtool(*words: str, cwd: Path, status: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

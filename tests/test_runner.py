@@ -139,7 +139,7 @@ def test_backoff_grows_to_a_cap_with_jitter(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_retry_does_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "BACKOFF_S", 1.0)
     began = time.monotonic()
-    tasks = [{"answers": [TryAgain("x"), {}]}, *({"answers": [{}]} for _ in range(50))]
+    tasks: list[dict[str, Any]] = [{"answers": [TryAgain("x"), {}]}, *({"answers": [{}]} for _ in range(50))]
     outcomes = run_tasks(tasks, Fake())
     assert [next(outcomes).number for _ in range(50)] and time.monotonic() - began < 0.5
     assert next(outcomes).number == 0
