@@ -63,17 +63,18 @@ def candidates(
     With *most*, stop looking when at least so many are found. Blocks with fewer than *fewest_lengths* code lengths
     (8 or more) are passed over.
     """
-    found: list[int] = []
-    stop = min(-(-stop_bit // 8), len(data))
+    found: set[int] = set()
+    stop_bit = min(stop_bit, len(data) * 8)
+    stop = -(-stop_bit // 8)
     step = _SLICE_BYTES if most is None else _FIRST_SLICE_BYTES
     for first in range(start_bit // 8, stop, step):
         n_bytes = min(step, stop - first)
         part = data[first : first + n_bytes + LONGEST_HEADER_BYTES]
-        bits = sorted(_dynamic(part, n_bytes, fewest_lengths) + _stored(part, n_bytes))
-        found += [bit for bit in (first * 8 + bit for bit in bits) if start_bit <= bit < stop_bit]
+        bits = (first * 8 + bit for bit in _dynamic(part, n_bytes, fewest_lengths) + _stored(part, n_bytes))
+        found.update(bit for bit in bits if start_bit <= bit < stop_bit)
         if most is not None and len(found) >= most:
             break
-    return found
+    return sorted(found)
 
 
 def _dynamic(part: bytes, n_bytes: int, fewest_lengths: int) -> list[int]:
