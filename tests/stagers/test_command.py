@@ -100,11 +100,11 @@ def test_one_word_fails_where_any_command_of_a_pipe_does(stage: Stage) -> None:
         stage("(exit 3) | cat")
 
 
-def test_the_environment_says_the_same(stage: Stage, chunk: Chunk, tmp_path: Path) -> None:
+def test_the_environment_says_the_same(stage: Stage, content: str, tmp_path: Path) -> None:
     stage('echo "$CBTOOL_STEM $CBTOOL_CHUNK $CBTOOL_NAME $CBTOOL_CORE"; basename $CBTOOL_IN; wc -c < ${CBTOOL_IN}')
     said = made(tmp_path)["some-00001"].splitlines()
     assert said[0].startswith("some-00001 1 some-00001.txt ")
-    assert said[1:] == ["some-00001.txt", str(chunk.bytes)]
+    assert said[1:] == ["some-00001.txt", str(len(content))]
 
 
 def test_the_environment_alone_may_name_the_output(stage: Stage, tmp_path: Path) -> None:
