@@ -244,3 +244,13 @@ def test_two_runs_at_once_double_nothing(work: Path) -> None:
     records = [json.loads(line) for line in (work / "out" / ".cbtool" / "attempts.jsonl").read_text().splitlines()]
     created = [record["chunk"] for record in records if record["created"]]
     assert sorted(created) == list(range(12))
+
+
+def test_ctrl_c_ends_a_reduce_too(work: Path) -> None:
+    reduce = f"echo $$ > {work}/pids; sleep 300 & sleep 300"
+    process = begin("run", "some.txt", "-n", "2", "--reduce", reduce, "--", "cat", cwd=work)
+    until(lambda: (work / "pids").exists())
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    until(lambda: session_of(process.pid) == [])
+    assert left_over(work) == []
