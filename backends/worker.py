@@ -25,6 +25,7 @@ from cbtool.errors import CbtoolError
 GRACE_S = 1.5
 """How long a worker that is told to stop may take to unwind, before it is ended as it is."""
 
+SWITCH_S = 0.0005
 PR_SET_PDEATHSIG = 1
 
 
@@ -54,6 +55,8 @@ class Channel:
 def main(descriptor: int, parent: int) -> None:
     """Run the tasks that come over *descriptor* until it is closed or the process *parent* is gone."""
     os.dup2(2, 1)
+    # The thread that feeds a command would else keep the one that reads it waiting for 5 ms at each turn.
+    sys.setswitchinterval(SWITCH_S)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     channel = Channel(descriptor)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from glob import escape, glob
 from importlib import import_module
 from typing import Any
@@ -33,7 +34,7 @@ class Work:
     unkeyed: Mapping[str, Any] = field(default_factory=dict)
     """What the task needs besides, and a second run may have otherwise."""
 
-    @property
+    @cached_property
     def call(self) -> str:
         return dict(entries("stagers"))[self.stager].target
 
