@@ -56,7 +56,7 @@ class Plain:
             fed += len(block)
         return Marks(*maker.finish(), {})
 
-    def span(self, source: Source, marks: Marks, mark: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
         start, stop = int(marks.offset[mark]), int(marks.start[mark + 1])
         return Span(start, source.read(start, stop - start))
 

@@ -54,8 +54,8 @@ class Survey:
             while some := batch.result():
                 batch = decoding.submit(_some, pieces)
                 for piece in some:
-                    self._n_given += len(piece)
                     yield piece
+                    self._n_given += len(piece)
 
     def _pieces(self) -> Iterator[bytes]:
         while self._fill(self._at + 1):
@@ -65,7 +65,10 @@ class Survey:
         self._inflater.finish()
 
     def found(self) -> list[tuple[int, int, bool]]:
-        """Return the checkpoints found since the last call: bit, offset in the output, whether inside a member."""
+        """Return the checkpoints found since the last call: bit, offset in the output, whether inside a member.
+
+        While a caller of `blocks` holds a piece, they are those up to where it begins; each lies between two pieces.
+        """
         new = list(takewhile(lambda one: one[1] <= self._n_given, self._found[self._n_told :]))
         self._n_told += len(new)
         return [(bit, offset, window is not None) for bit, offset, window in new]
