@@ -68,7 +68,7 @@ def run(
     words, statuses = _checked(command, ok, ext)
     jobs = workers or o.cores()
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
-    plan = r.load(source, asked, form, index_to, unversioned, some, quiet)
+    plan = r.load(source, asked, form, index_to, unversioned, some, quiet, dry_run)
     work = Work("command", {"command": words, "ext": ext, "ok": statuses})
     if dry_run:
         from cbtool.stagers.command import shell_lines

@@ -55,12 +55,24 @@ class Settings:
 
 
 def load(
-    source: str, asked: Options, form: str | None, index_to: str | None, unversioned: bool, some: bool, quiet: bool
+    source: str,
+    asked: Options,
+    form: str | None,
+    index_to: str | None,
+    unversioned: bool,
+    some: bool,
+    quiet: bool,
+    dry_run: bool,
 ) -> Plan:
-    """Return the plan that *source* is, or make one of it."""
+    """Return the plan that *source* is, or make one of it; in a dry run its index goes where it is removed again."""
+    from tempfile import TemporaryDirectory
+
     from cbtool.session import is_plan, load_plan, make_plan
 
     if not is_plan(source):
+        if dry_run and index_to is None:
+            with TemporaryDirectory(prefix="cbtool-") as aside:
+                return load(source, asked, form, aside, unversioned, some, True, dry_run)
         say = o.note(quiet)
         return make_plan([source], asked, form=form, index_to=index_to, unversioned=unversioned, say=say)
     given = (asked.chunks, asked.size, asked.records, asked.by, asked.name)

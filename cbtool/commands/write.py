@@ -46,7 +46,7 @@ def write(
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
     jobs = workers or o.cores()
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
-    plan = r.load(source, asked, form, index_to, unversioned, some, quiet)
+    plan = r.load(source, asked, form, index_to, unversioned, some, quiet, dry_run)
     if dry_run:
         from cbtool.stagers.write import shell_lines
 
