@@ -139,7 +139,8 @@ def call_on_chunks(chunks: Sequence[Chunk], function: Callable[[Chunk], Any], en
             failed[event.chunk.chunk] = event.error
 
     engine.on_event(JobEvent("begin", total=len(chunks)))
-    _run(chunks, Work("function", unkeyed={"function": packed(function)}), {}, engine, note)
+    urls = sorted({url for chunk in chunks for url in chunk.urls.values()})
+    _run(chunks, Work("function", unkeyed={"function": packed(function), "urls": urls}), {}, engine, note)
     if failed:
         first = min(failed)
         message = f"{len(failed)} of {len(chunks)} chunks failed; chunk {first}: {failed[first]}"

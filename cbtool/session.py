@@ -76,7 +76,8 @@ def make_plan(
     with opened(uris, unversioned=unversioned, session=session) as sources:
         plan = partition(sources, options, indexer(options.workers), form=form, index_to=index_to, say=say)
     given = {source.uri: source for source in sources if not source.portable}
-    return Plan(replace(chunk, given=given) for chunk in plan) if given else plan
+    urls = {source.uri: source.address for source in sources if source.resupply}
+    return Plan(replace(chunk, given=given, urls=urls) for chunk in plan) if given or urls else plan
 
 
 def _paired(uris: Sequence[str | BinaryIO]) -> Sequence[str | BinaryIO]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cbtool import ledger
+from cbtool.asked import Options
 from cbtool.chunk import Chunk
-from cbtool.contracts import Options
 from cbtool.errors import ConfigError, StaleError, TaskFailed, UsageError
 from cbtool.session import make_plan
 from cbtool.stagers import command

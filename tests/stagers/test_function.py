@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cbtool.asked import Options
 from cbtool.backends.local import Local
 from cbtool.chunk import Chunk
-from cbtool.contracts import Options
 from cbtool.destination import open_destination
 from cbtool.errors import ChunksFailed, TaskFailed, UsageError
 from cbtool.job import Engine, JobEvent, Work, call_on_chunks, packed, run_job
