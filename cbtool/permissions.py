@@ -12,7 +12,7 @@ PRIVATE = 0o600
 
 
 def readable_like(uris: Iterable[str]) -> int:
-    """Return the file mode that lets read whoever may read all of *uris*: files as they are, objects the owner alone."""
+    """Return a mode for whoever may read all of *uris*: of files as they have it, of objects the owner alone."""
     mode = 0o666
     for uri in uris:
         mode &= PRIVATE if "://" in uri else stat.S_IMODE(os.stat(uri).st_mode) | PRIVATE

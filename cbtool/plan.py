@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from cbtool.asked import Options
 from cbtool.chunk import LINE_LIMIT_BYTES, Chunk
-from cbtool.contracts import Options
 from cbtool.errors import FormatError
 from cbtool.output import open_output
 from cbtool.permissions import readable_like, restrict

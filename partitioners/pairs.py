@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError, UsageError
 from cbtool.naming import safe, stem_and_suffix
 from cbtool.partitioners import cuts
@@ -21,7 +21,9 @@ from cbtool.source import Cached
 PEEK_BYTES = 64 * 1024
 
 
-MATE = re.compile(r"(?P<before>.*?[._-]R?)(?P<mate>[12])(?P<after>(?:_\d{3})?\.(?:fastq|fq)(?:\.[a-z]+)?)", re.IGNORECASE)
+MATE = re.compile(
+    r"(?P<before>.*?[._-]R?)(?P<mate>[12])(?P<after>(?:_\d{3})?\.(?:fastq|fq)(?:\.[a-z]+)?)", re.IGNORECASE
+)
 """Names of mates: ``reads_1.fq.gz``, ``S1_L001_R2_001.fastq``; the rest of the name is what the two share."""
 
 
@@ -42,7 +44,7 @@ def in_pairs(uris: Sequence[str]) -> list[str]:
             raise UsageError(f"{uri}: its name does not say which mate it is", hint="name two files: R1 R2")
         named.setdefault((match["before"], match["after"]), {})[match["mate"]] = uri
     if len(uris) == 1:
-        ((before, after), one), = named.items()
+        (((before, after), one),) = named.items()
         return [one.get(mate, before + mate + after) for mate in "12"]
     alone = next((uri for mates in named.values() for uri in mates.values() if len(mates) != 2), None)
     if alone:

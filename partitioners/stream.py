@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
-from cbtool.contracts import Info, Options
+from cbtool.contracts import Info
 from cbtool.errors import FormatError, UsageError
 from cbtool.index import Index
 from cbtool.naming import safe, stem_and_suffix
@@ -47,7 +48,7 @@ class Stream:
 
     def info(self, source: Source, index: Index | None) -> Info:
         track = self._track(source, index)
-        facts: dict[str, Any] = {"compression": track.container.describe(source), **track.how}
+        facts: dict[str, Any] = {"compression": track.container.describe(source, track.marks), **track.how}
         if track.marks:
             facts["records"] = int(track.marks.record[-1])
             facts["uncompressed_bytes"] = int(track.marks.offset[-1])
