@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cbtool.errors import CannotWrite, CbtoolError, MissingInput, NotAllowed, StaleError
+from cbtool.errors import CannotWrite, CbtoolError, FormatError, MissingInput, NotAllowed, StaleError
 from cbtool.index import Index, dump, load
-from cbtool.output import open_output
+from cbtool.output import open_output, told
 from cbtool.permissions import readable_like, restrict
 from cbtool.source import Source, open_source
 
@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 
 
 def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
-    """Return the index of *source*, and where it lies or why there is none: "missing", "stale"."""
+    """Return the index of *source*, and where it lies or why there is none: "missing", "stale", "damaged"."""
     state = "missing"
     for place in places(source, index_to):
         try:
@@ -46,6 +46,11 @@ def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
             continue
         except StaleError:
             state = "stale"
+            continue
+        except FormatError as error:
+            if not error.facts.get("ours"):
+                raise
+            state = "damaged"
             continue
         if (index.version, index.size) == (source.version, source.size):
             return index, place
@@ -61,8 +66,9 @@ def save(index: Index, source: Source, index_to: str | None) -> str:
     refused: CbtoolError | None = None
     for place in places(source, index_to):
         try:
-            if "://" not in place and place.startswith(str(cache_folder())):
-                Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if "://" not in place and (index_to or place.startswith(str(cache_folder()))):
+                with told(place):
+                    Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open_output(place) as file:
                 restrict(file, readable_like([source.uri]))
                 file.write(dump(index))

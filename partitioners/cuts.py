@@ -94,6 +94,9 @@ def at_once(function: Callable[[int], Found], targets: Sequence[int]) -> Iterato
 
 
 def _after(one: Cut, other: Cut) -> bool:
+    """Say whether *one* lies behind *other*: by the record if it is known, for it can be reached from two places."""
+    if one.track == other.track and one.place.offset is not None and other.place.offset is not None:
+        return one.place.offset > other.place.offset
     key = [(cut.track, cut.place.at, cut.place.skip) for cut in (one, other)]
     return key[0] > key[1]
 
@@ -110,7 +113,8 @@ def _cut(tracks: Sequence[Track], number: int, target: int, by: str, slack: floa
     if place is None:
         later = next((i for i in range(number + 1, len(tracks)) if tracks[i].source.size), None)
         return Cut(later, tracks[later].container.begin()) if later is not None else None
-    return Cut(number, place) if number or place.at or place.skip else None
+    at_begin = place.offset == 0 if place.offset is not None else not (place.at or place.skip)
+    return Cut(number, place) if number or not at_begin else None
 
 
 def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:

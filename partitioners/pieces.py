@@ -127,9 +127,12 @@ def recipe_pieces(chunk: Chunk) -> list[dict[str, Any]]:
     pieces = chunk.recipe.get("pieces")
     if isinstance(pieces, list) and all(
         isinstance(one, dict)
-        and one.get("kind") in CONTAINERS
-        and one.get("part") in range(len(chunk.parts))
-        and one.get("source") in range(len(chunk.sources))
+        and isinstance(one.get("kind"), str)
+        and one["kind"] in CONTAINERS
+        and type(one.get("part")) is int
+        and one["part"] in range(len(chunk.parts))
+        and type(one.get("source")) is int
+        and one["source"] in range(len(chunk.sources))
         and len(chunk.sources[one["source"]].ranges) == 1
         and isinstance(one.get("begin"), bool)
         for one in pieces

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
@@ -24,6 +25,12 @@ from cbtool.source import Range, Source
 
 HEAD_BYTES = 64 * 1024
 COLUMNS = ("offset", "start", "record", "third")
+
+
+def combined(before: int, crc: int, length: int) -> int:
+    """Return the CRC-32 of bytes with the CRC *before* and then *length* bytes with *crc*."""
+    joined: int = isal_zlib.crc32_combine(before, int(crc), int(length))
+    return joined
 
 
 class Stream:
@@ -104,6 +111,12 @@ class Stream:
             keep = len(part.arrays["offset"]) - (not last)
             for name, array in part.arrays.items():
                 is_text = f"{name[:-1]}_at" in part.arrays
+                if name == "crc":
+                    ends = part.arrays["offset"]
+                    array = np.array(
+                        [combined(shift[name], *one) for one in zip(array, ends, strict=True)], array.dtype
+                    )
+                    shift[name] = int(array[-1])
                 joined[name].append(array if last or is_text else array[:keep])
                 if name in COLUMNS or name.endswith("_at"):
                     joined[name][-1] = joined[name][-1] + shift[name]
@@ -142,7 +155,7 @@ class Stream:
         return [pieces.make(lanes, number, stem, form, by) for number in range(len(lanes[0].cuts) - 1)]
 
     def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
-        grammar = self.grammar(chunk.recipe.get("how", {}))
+        grammar = self._grammar_of(chunk)
         for number, part in enumerate(chunk.parts):
             yield Part(part.name, pieces.build(chunk, grammar, number, sources))
 
@@ -150,4 +163,10 @@ class Stream:
         return self._track(source, None).container.whole(source)
 
     def records(self, blocks: Iterator[bytes], chunk: Chunk) -> Iterator[list[bytes]]:
-        return self.grammar(chunk.recipe.get("how", {})).split(blocks)
+        return self._grammar_of(chunk).split(blocks)
+
+    def _grammar_of(self, chunk: Chunk) -> Grammar:
+        how = chunk.recipe.get("how")
+        if not isinstance(how, dict):
+            raise FormatError(f"chunk {chunk.chunk}: its recipe is not one of {self.name}", hint="make the plan again")
+        return self.grammar(how)

@@ -9,25 +9,23 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import typer.testing
 
 from cbtool.chunk import Chunk
 from cbtool.cli import app
-from cbtool.contracts import Limits, Options
+from cbtool.asked import Options
+from cbtool.contracts import Limits
 from cbtool.destination import open_destination
-from cbtool.detect import partitioner
-from cbtool.index import Index
+from cbtool.indexing import build
 from cbtool.partitioning import partition
 from cbtool.plan import Plan
 from cbtool.proof import Summary
 from cbtool.reading import open_parts
-from cbtool.source import Source, open_source
+from cbtool.source import open_source
 from cbtool.verifying import verify
-
-ROOT = Path(__file__).parent.parent
+from tests.processes import ENVIRONMENT
 
 
 class Inline:
@@ -51,12 +49,6 @@ class Inline:
         pass
 
 
-def index_of(source: Source, form: str, workers: int = 2) -> Index:
-    """Pass over *source*, part after part, as that number of workers would."""
-    how = partitioner(form)
-    return how.merge([how.index(source, part) for part in how.index_parts(source, workers)])
-
-
 def plan_of(
     uris: Sequence[str], *, form: str | None = None, index_to: str | None = None, workers: int = 2, **asked: Any
 ) -> Plan:
@@ -64,7 +56,13 @@ def plan_of(
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(uri)) for uri in uris]
         options = Options(workers=workers, **asked)
-        return partition(sources, options, lambda s, f: index_of(s, f, workers), form=form, index_to=index_to)
+        return partition(
+            sources,
+            options,
+            lambda missing, name: build(missing, name, Inline(), workers),
+            form=form,
+            index_to=index_to,
+        )
 
 
 def contents(chunk: Chunk) -> list[bytes]:
@@ -92,9 +90,7 @@ def command(*args: str | os.PathLike[str], stdin: bytes | str | None = None) -> 
     return result
 
 
-def refused(
-    status: int, *args: str | os.PathLike[str], stdin: bytes | str | None = None, silent: bool = True
-) -> str:
+def refused(status: int, *args: str | os.PathLike[str], stdin: bytes | str | None = None, silent: bool = True) -> str:
     """Run a command line that must fail with *status* and one clear line (and a hint); return the line."""
     result = command(*args, stdin=stdin)
     lines = [line for line in result.stderr.splitlines() if not line.startswith("cbtool: hint: ")]
@@ -108,4 +104,5 @@ def refused(
 def process(*args: str | os.PathLike[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
     """Run a command line as a process of its own; its stdout and stderr are kept unless *more* says otherwise."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-    return subprocess.run([sys.executable, "-m", "cbtool", *args], timeout=60, check=False, **pipes)
+    environment = {"env": ENVIRONMENT} | pipes
+    return subprocess.run([sys.executable, "-m", "cbtool", *args], timeout=60, check=False, **environment)
