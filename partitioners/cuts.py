@@ -151,6 +151,19 @@ def _at_mark(track: Track, mark: int, by: str) -> Place | None:
     return track.container.at_mark(track.marks, mark, int(track.marks.weights(by)[mark]))
 
 
+def ended(data: bytes, newline: bytes) -> bytes:
+    r"""Return *data* with a last line that ends as the others do: a scanner tells only records that are whole.
+
+    >>> ended(b"a\r\nb", b"\n")
+    b'a\r\nb\r\n'
+    """
+    if data.endswith(newline):
+        return data
+    before = data[: max(0, data.rfind(b"\n"))]
+    returns = newline == b"\n" and before.endswith(b"\r") and not data.endswith(b"\r")
+    return data + b"\r" * returns + newline
+
+
 def starts_in(track: Track, data: bytes, offset: int, mark: int) -> Iterator[np.ndarray]:
     """Yield offset, ordinal and third weight of the record starts from *mark*'s to the next mark's, both included.
 
@@ -159,7 +172,10 @@ def starts_in(track: Track, data: bytes, offset: int, mark: int) -> Iterator[np.
     assert track.marks
     marks = track.marks
     first = int(marks.start[mark])
-    found = track.grammar.scanner(track.source.uri).feed(data[first - offset :])
+    data = data[first - offset :]
+    if marks.start[mark + 1] == marks.offset[-1]:
+        data = ended(data, track.grammar.newline)
+    found = track.grammar.scanner(track.source.uri).feed(data)
     inside = found.offset + first < marks.start[mark + 1]
     for values, base, end in (
         (found.offset, first, marks.start),

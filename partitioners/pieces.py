@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,11 @@ class Lane:
     suffix: str
 
 
-def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str) -> Chunk:
-    """Return chunk *number*: one part from each lane, between its cuts *number* and *number* + 1."""
+def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str, how: Mapping[str, Any]) -> Chunk:
+    """Return chunk *number*: one part from each lane, between its cuts *number* and *number* + 1.
+
+    *how* says how the records of all sources lie.
+    """
     of = len(lanes[0].cuts) - 1
     sources: list[SourceRanges] = []
     found: list[dict[str, Any]] = []
@@ -79,7 +82,7 @@ def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str) -> C
         overlap=None,
         requests=len(sources),
         n_bytes=sum(length for source in sources for _, length in source.ranges),
-        recipe={"how": dict(lanes[0].tracks[0].how), "pieces": found},
+        recipe={"how": dict(how), "pieces": found},
     )
 
 
@@ -149,3 +152,5 @@ def _without(blocks: Iterator[bytes], prefix: bytes) -> Iterator[bytes]:
         if len(head) >= len(prefix):
             yield head.removeprefix(prefix)
             yield from blocks
+            return
+    yield head.removeprefix(prefix)

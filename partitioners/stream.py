@@ -38,6 +38,7 @@ class Stream:
 
     *detect* says from the head of the plain stream how its records lie (JSON), or None if it is not of this format;
     *grammar* makes that into a `Grammar`. *slow* is how they lie if not as detected: then only a pass can tell.
+    *shared* says how the records of sources that differ can be read alike, or None.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Stream:
         detect: Callable[[bytes], dict[str, Any] | None],
         grammar: Callable[[Mapping[str, Any]], Grammar],
         slow: Mapping[str, Any] | None = None,
+        shared: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any] | None] = lambda hows: None,
     ) -> None:
         self.name, self.weights, self.detect, self.grammar, self.slow = name, weights, detect, grammar, slow
+        self.shared = shared
 
     def sniff(self, head: bytes, uri: str) -> bool:
         return self.detect(plain_head(head, uri)) is not None
@@ -129,6 +132,8 @@ class Stream:
         head = source.read(0, min(HEAD_BYTES, source.size))
         container: Container = Gzip(head) if Gzip.sniff(head) else Plain()
         how = index.facts.get("how") if index else self.detect(plain_head(head, source.uri))
+        if how is None and not head:
+            how = {}
         if how is None:
             raise FormatError(f"{source.uri}: is not {self.name}", hint="see what it is: cbtool info")
         marks = None
@@ -152,7 +157,21 @@ class Stream:
                 )
             ]
         form = self._format(tracks[0])
-        return [pieces.make(lanes, number, stem, form, by) for number in range(len(lanes[0].cuts) - 1)]
+        how = self._how(tracks)
+        return [pieces.make(lanes, number, stem, form, by, how) for number in range(len(lanes[0].cuts) - 1)]
+
+    def _how(self, tracks: Sequence[Track]) -> Mapping[str, Any]:
+        """Return how the records of all *tracks* can be read."""
+        full = [track for track in tracks if track.source.size]
+        other = next((track for track in full if track.how != full[0].how), None)
+        how = full[0].how if other is None else self.shared([track.how for track in full])
+        if other is not None and how is None:
+            a, b = (", ".join(map(str, track.how.values())) for track in (full[0], other))
+            raise UsageError(
+                f"{full[0].source.uri} is {a}, {other.source.uri} is {b}: they cannot be in one chunk",
+                hint="one plan for each encoding",
+            )
+        return how or {}
 
     def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
         grammar = self._grammar_of(chunk)

@@ -389,7 +389,7 @@ def test_6_what_is_killed_goes_on_where_it_was(main_case: Case, store: Store, tm
     again = command("write", tmp_path / "plan", "-o", store.at("out"), "-j1", "--json", "-q")
     assert again.exit_code == 0, again.stderr
     assert {name: store.get(name) for name in store.names("out")} == wanted
-    assert json.loads(again.stdout)["done"] == 64 == len(plan)
+    assert json.loads(again.stdout)["done"] == len(plan) > 20
     assert {name: _stamp(store, name) for name in there} == before, "finished work was done again"
 
 
@@ -402,12 +402,14 @@ def _stamp(store: Store, name: str) -> object:
 # --- 8: bad input ----------------------------------------------------------------------------------------------------
 
 
-def outcome(case: Case, uris: Sequence[str], **more: Any) -> list[list[bytes]] | CbtoolError:
+def outcome(case: Case, uris: Sequence[str], **more: Any) -> list[list[bytes]] | CbtoolError | None:
     """Return the records of all chunks of a plan that verify proves, or the error that one of the two ends with."""
     try:
         plan = plan_of(uris, paired=case.paired, chunks=4, **more)
-        found = [[case.split(data) for data in contents(chunk)] for chunk in plan]
         assert set(differences(plan)) == {None}
+        found = [[case.split(data) for data in contents(chunk)] for chunk in plan]
+    except UnicodeDecodeError:
+        return None  # bytes that the reader of this case does not take; verify has found them equal
     except CbtoolError as error:
         return error
     return [[r for one in found for r in one[part]] for part in range(len(plan[0].parts))]
@@ -445,17 +447,17 @@ def _right_or_refused(case: Case, store: Store, files: Files, what: str) -> None
         assert found.exit_code in (2, 65), (what, repr(found))
         assert "\n" not in str(found), repr(str(found))
         return
-    if any(name.endswith(".gz") for name in files):
-        for name, data in files.items():
+    for name, data in files.items():
+        if name.endswith(".gz") and data.startswith(b"\x1f\x8b"):
             tested = subprocess.run(["gzip", "-t"], input=data, capture_output=True)
             assert tested.returncode == 0 or b"trailing" in tested.stderr, (
                 f"{name}, {what}: gzip says {tested.stderr!r}"
             )
     try:
         wanted = truth(case, files)
-    except (UnicodeDecodeError, StopIteration, RuntimeError):
-        return  # not what the reader of this case can read; verify has found it equal
-    assert found == wanted, what
+    except (UnicodeDecodeError, StopIteration):
+        return
+    assert found is None or found == wanted, what
 
 
 def hostile(chunk: Chunk) -> Iterator[tuple[str, Callable[[dict[str, Any]], None]]]:
