@@ -44,6 +44,13 @@ class Place:
     """CRC-32 of the plain stream before the record, if it is known."""
 
 
+def is_after(one: Place, other: Place) -> bool:
+    """Say whether *one* lies behind *other*: by the record if that is known, for it can be reached from two places."""
+    if one.offset is not None and other.offset is not None:
+        return one.offset > other.offset
+    return (one.at, one.skip) > (other.at, other.skip)
+
+
 @dataclass(frozen=True)
 class Marks:
     """What an index holds of a stream: for each mark, the first record that starts at or after it.

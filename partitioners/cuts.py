@@ -12,7 +12,7 @@ import numpy as np
 from cbtool import split
 from cbtool.asked import Options
 from cbtool.errors import UsageError
-from cbtool.partitioners.container import Container, Marks, Place
+from cbtool.partitioners.container import Container, Marks, Place, is_after
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source
 
@@ -94,11 +94,9 @@ def at_once(function: Callable[[int], Found], targets: Sequence[int]) -> Iterato
 
 
 def _after(one: Cut, other: Cut) -> bool:
-    """Say whether *one* lies behind *other*: by the record if it is known, for it can be reached from two places."""
-    if one.track == other.track and one.place.offset is not None and other.place.offset is not None:
-        return one.place.offset > other.place.offset
-    key = [(cut.track, cut.place.at, cut.place.skip) for cut in (one, other)]
-    return key[0] > key[1]
+    if one.track == other.track:
+        return is_after(one.place, other.place)
+    return one.track > other.track
 
 
 def _cut(tracks: Sequence[Track], number: int, target: int, by: str, slack: float) -> Cut | None:

@@ -29,8 +29,8 @@ def detect(head: bytes) -> dict[str, Any] | None:
     sequence = whole[1:plus]
     if plus is None or not sequence or not all(line.replace(b"*", b"A").isalpha() for line in sequence):
         return None
-    # One record that does not hold as four lines, but begins as FASTQ does: a pass decides whether it is wrapped.
-    return dict(WRAPPED) if plus > 2 else dict(STRICT)
+    # It begins as FASTQ does, but not all of it holds as four lines: a pass finds whether it is wrapped or wrong.
+    return dict(WRAPPED)
 
 
 def grammar(how: Mapping[str, Any]) -> Fastq:

@@ -10,7 +10,7 @@ from typing import Any
 from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.errors import FormatError
 from cbtool.naming import numbered
-from cbtool.partitioners.container import Place
+from cbtool.partitioners.container import Place, is_after
 from cbtool.partitioners.cuts import Cut, Track
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.container import Gzip
@@ -28,7 +28,7 @@ def runs(tracks: Sequence[Track], first: Cut | None, last: Cut | None) -> Iterat
         track = tracks[number]
         a = first.place if number == first.track else track.container.begin()
         b = last.place if last and number == last.track else track.container.end(track.source, track.marks)
-        if (b.at, b.skip) > (a.at, a.skip):
+        if is_after(b, a):
             yield track, a, b
 
 

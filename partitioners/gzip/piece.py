@@ -6,6 +6,7 @@ import base64
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from isal import isal_zlib
@@ -26,6 +27,7 @@ def make_piece(source: Source, first: Place, last: Place) -> tuple[Range, dict[s
     decode up to ``on``; drop the first ``skip`` bytes. What is left has ``length`` bytes and ``crc``, if given.
     Both ends are ``[bit, inside a member]``, or null for the end of the source.
     """
+    last = _not_before(first, last)
     recipe: dict[str, Any] = {"kind": "gzip", "from": first.at, "skip": first.skip, "to": _end(source, last)}
     if first.window is not None:
         recipe["window"] = base64.b85encode(first.window).decode()
@@ -43,6 +45,16 @@ def make_piece(source: Source, first: Place, last: Place) -> tuple[Range, dict[s
     # Two cuts may be reached from one checkpoint; what lies between them is then in the tail alone.
     begin = stop // 8 if stop == first.at else first.at // 8
     return (begin, -(-stop // 8) - begin if stop != first.at else 0), recipe
+
+
+def _not_before(first: Place, last: Place) -> Place:
+    """Return *last* as it is reached from where *first* is, if its own begin lies before that."""
+    if last.at >= first.at:
+        return last
+    assert first.offset is not None and last.offset is not None
+    skip = last.offset - (first.offset - first.skip)
+    head = None if last.head is None else last.head[len(last.head) - skip :]
+    return replace(last, at=first.at, window=first.window, skip=skip, head=head)
 
 
 def _end(source: Source, last: Place) -> list[int | bool] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,22 @@ def test_chunks_of_an_index_are_even(by: str, form: str) -> None:
     if by != "bytes" or form != "bgzf":
         weights = [chunk.weight for chunk in plan]
         assert len(plan) == 8 and max(weights) * 8 <= 1.02 * sum(weights)
+
+
+def one_block(data: bytes) -> bytes:
+    """Return gzip of one deflate block behind a small one, as igzip -0 writes it."""
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_FIXED)
+    head = deflate.compress(data[:50]) + deflate.flush(zlib.Z_FULL_FLUSH)
+    body = head + deflate.compress(data[50:]) + deflate.flush()
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + body + struct.pack("<II", zlib.crc32(data), len(data))
+
+
+@pytest.mark.parametrize("n", [2, 3, 16, 64])
+def test_cuts_that_are_reached_from_different_blocks_lose_nothing(n: int) -> None:
+    plan = plan_of([written(one_block(make.strict()), "r.fastq.gz")], chunks=n)
+    assert all(chunk.sources for chunk in plan)
+    assert b"".join(contents(chunk)[0] for chunk in plan) == make.strict()
+    assert verified(plan).records == 1500
 
 
 def test_more_chunks_than_records_is_said() -> None:
