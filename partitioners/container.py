@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,6 +97,14 @@ class Span:
 
 class Container(Protocol):
     """One way in which a stream lies in a source."""
+
+    @property
+    def per_mark(self) -> Sequence[str]:
+        """What arrays of its own an index holds, with a value for each mark."""
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """What arrays of its own an index holds for strings: all of them joined, and where each begins."""
 
     @property
     def free(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from cbtool.partitioners.fastq_grammar import Fastq, could_be
 from cbtool.partitioners.stream import Stream
 from cbtool.partitioners.wrapped import WrappedFastq
+
+SEQUENCE = re.compile(rb"[A-Za-z0-9.*~-]*")
+"""Bases, or colours (SOLiD writes digits)."""
 
 STRICT = {"layout": "four lines"}
 WRAPPED = {"layout": "wrapped"}
@@ -22,6 +26,8 @@ def detect(head: bytes) -> dict[str, Any] | None:
     lines = [line.rstrip(b"\r") for line in head.split(b"\n")]
     whole = lines[:-1] if len(lines) > 1 else lines
     if head[:1] != b"@" or not whole:
+        return None
+    if not all(SEQUENCE.fullmatch(line) for line in whole[1:2]):
         return None
     if could_be(whole, 0):
         return dict(STRICT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cbtool.asked import Options
@@ -18,6 +18,9 @@ MOST_PARTS = 256
 
 class Plain:
     """Cuts are bytes; nothing is decoded."""
+
+    per_mark: Sequence[str] = ()
+    texts: Sequence[str] = ()
 
     free = True
 

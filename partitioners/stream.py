@@ -131,13 +131,14 @@ class Stream:
     def _track(self, source: Source, index: Index | None) -> Track:
         head = source.read(0, min(HEAD_BYTES, source.size))
         container: Container = Gzip(head) if Gzip.sniff(head) else Plain()
-        how = index.facts.get("how") if index else self.detect(plain_head(head, source.uri))
+        how: Any = index.facts.get("how") if index else self.detect(plain_head(head, source.uri))
         if how is None and not head:
             how = {}
         if how is None:
             raise FormatError(f"{source.uri}: is not {self.name}", hint="see what it is: cbtool info")
         marks = None
         if index:
+            _check(index, container, source)
             arrays = dict(index.arrays)
             offset, start, record, third = (arrays.pop(column) for column in COLUMNS)
             marks = Marks(offset, start, record, third, arrays)
@@ -189,3 +190,21 @@ class Stream:
         if not isinstance(how, dict):
             raise FormatError(f"chunk {chunk.chunk}: its recipe is not one of {self.name}", hint="make the plan again")
         return self.grammar(how)
+
+
+def _check(index: Index, container: Container, source: Source) -> None:
+    """Raise FormatError unless *index*, which anybody can have written, holds what an index of *container* does."""
+    arrays = index.arrays
+    n = len(arrays["offset"]) if "offset" in arrays else 0
+    needed = {name: n for name in (*COLUMNS, *container.per_mark)} | dict.fromkeys(container.texts, -1)
+    right = n > 0 and isinstance(index.facts.get("how"), dict) and set(arrays) == set(needed)
+    right = right and all(length in (-1, len(arrays[name])) for name, length in needed.items())
+    for name in arrays if right else ():
+        array = arrays[name]
+        if name in COLUMNS or name == "bit" or name.endswith("_at"):
+            right &= array.dtype == np.int64 and bool(array[0] >= 0) and bool((np.diff(array) >= 0).all())
+        if name.endswith("_at"):
+            right &= int(array[-1]) == len(arrays[f"{name.removesuffix('_at')}s"])
+    right = right and int(arrays.get("bit", arrays["offset"])[-1]) <= source.size * 8
+    if not right:
+        raise FormatError(f"{source.uri}: its index is not one of this cbtool", hint="make it again: cbtool index --force")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ class Gzip:
 
     def __init__(self, head: bytes) -> None:
         self.bgzf = self.free = is_bgzf(head)
+        self.per_mark: Sequence[str] = ("bit", "crc") if self.bgzf else ("bit", "crc", "inside")
+        windows = () if self.bgzf else ("window_at", "windows")
+        self.texts: Sequence[str] = ("head_at", "heads", *windows)
 
     @staticmethod
     def sniff(head: bytes) -> bool:
