@@ -27,8 +27,10 @@ def detect(source: Source, form: str | None = None) -> str:
         return form.removesuffix(".gz")
     head = source.read(0, min(HEAD_BYTES, source.size))
     promised = _promised(source.uri)
+    if not head:
+        return promised or "text"
     if promised:
-        if not head or partitioner(promised).sniff(head, source.uri):
+        if partitioner(promised).sniff(head, source.uri):
             return promised
         raise FormatError(
             f"{source.uri}: its name says {promised}, but it begins with {head[:20]!r}",

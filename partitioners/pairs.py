@@ -77,8 +77,8 @@ def lanes(tracks: Sequence[Track], by: str, options: Options) -> tuple[list[Lane
             _check_names(ones[a.track], twos[b.track], a.place, b.place)
     stem, suffixes = _names(ones[0], twos[0], options)
     return [
-        Lane(ones, [*first, None], f"{stem}_1", suffixes[0]),
-        Lane(twos, [*second, None], f"{stem}_2", suffixes[1]),
+        Lane(ones, [*first, None], f"{stem}_1", suffixes[0], by),
+        Lane(twos, [*second, None], f"{stem}_2", suffixes[1], by),
     ], stem
 
 

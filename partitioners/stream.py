@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,10 @@ from cbtool.source import Range, Source
 
 HEAD_BYTES = 64 * 1024
 COLUMNS = ("offset", "start", "record", "third")
+
+
+def _words(how: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in how.items())
 
 
 class Stream:
@@ -63,6 +69,8 @@ class Stream:
     def needs_index(self, source: Source, options: Options) -> str | None:
         track = self._track(source, None)
         why = None
+        if track.empty:
+            return None
         if options.paired:
             why = "mates are cut at the same record numbers"
         elif options.records is not None or options.by not in (None, "bytes"):
@@ -115,7 +123,8 @@ class Stream:
     def _track(self, source: Source, index: Index | None) -> Track:
         head = source.read(0, min(HEAD_BYTES, source.size))
         container: Container = Gzip(head) if Gzip.sniff(head) else Plain()
-        how = index.facts.get("how") if index else self.detect(plain_head(head, source.uri))
+        plain = plain_head(head, source.uri)
+        how = index.facts.get("how") if index else self.detect(plain)
         if how is None:
             raise FormatError(f"{source.uri}: is not {self.name}", hint="see what it is: cbtool info")
         marks = None
@@ -123,23 +132,38 @@ class Stream:
             arrays = dict(index.arrays)
             offset, start, record, third = (arrays.pop(column) for column in COLUMNS)
             marks = Marks(offset, start, record, third, arrays)
-        return Track(source, container, self.grammar(how), how, marks)
+        empty = not plain and source.size <= len(head)
+        return Track(source, container, self.grammar(how), how, marks, empty)
 
     def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:
         tracks = [self._track(*one) for one in zip(sources, indexes, strict=True)]
         by = options.by or ("records" if options.records else "bytes")
+        full = [track for track in tracks if not track.empty]
+        if not full:
+            raise FormatError(f"{sources[0].uri}: holds no records: there is nothing to cut")
+        alike = self._alike(full)
         if options.paired:
             lanes, stem = pairs.lanes(tracks, by, options)
         else:
             stem, suffix = stem_and_suffix(sources[0].uri, tracks[0].grammar.suffix)
             stem = safe(options.name or stem)
-            lanes = [
-                Lane(
-                    tracks, [Cut(0, tracks[0].container.begin()), *cuts.asked(tracks, by, options), None], stem, suffix
-                )
-            ]
+            begin = Cut(0, alike[0].container.begin())
+            lanes = [Lane(alike, [begin, *cuts.asked(alike, by, options), None], stem, suffix, by)]
         form = self._format(tracks[0])
-        return [pieces.make(lanes, number, stem, form, by) for number in range(len(lanes[0].cuts) - 1)]
+        return [pieces.make(lanes, number, stem, form) for number in range(len(lanes[0].cuts) - 1)]
+
+    def _alike(self, tracks: Sequence[Track]) -> Sequence[Track]:
+        """Return the tracks with one grammar for all: a chunk may lie across two sources."""
+        hows = {json.dumps(track.how, sort_keys=True): track.how for track in tracks}
+        if len(hows) == 1:
+            return tracks
+        if self.slow is not None and self.slow in hows.values():
+            return [replace(track, how=self.slow, grammar=self.grammar(self.slow)) for track in tracks]
+        differ = next(track for track in tracks if track.how != tracks[0].how)
+        raise UsageError(
+            f"{tracks[0].source.uri} has {_words(tracks[0].how)}, {differ.source.uri} has {_words(differ.how)}",
+            hint="a plan is of sources that are alike: make one for each kind",
+        )
 
     def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
         grammar = self.grammar(chunk.recipe.get("how", {}))
