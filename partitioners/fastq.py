@@ -24,7 +24,7 @@ def detect(head: bytes) -> dict[str, Any] | None:
     lines = [line.rstrip(b"\r") for line in head.split(b"\n")]
     if head[:1] != b"@" or not b"".join(lines[1:]):
         return None
-    if could_be(lines[:-1], 0) and SEQUENCE.fullmatch(lines[1]):
+    if could_be(lines[:-1], 0) and (len(lines) > 4 or SEQUENCE.fullmatch(lines[1])):
         return dict(STRICT)
     plus = next((i for i, line in enumerate(lines) if i and line[:1] == b"+"), len(lines))
     if plus < 2 or not all(map(SEQUENCE.fullmatch, lines[1:plus])):
