@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cbtool import session as sessions
+from cbtool.asked import Options
 from cbtool.chunk import Chunk
-from cbtool.contracts import Options
 from cbtool.errors import CbtoolError, StaleError
 from cbtool.job import Engine, call_on_chunks
 from cbtool.plan import Plan

@@ -7,23 +7,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
 from cbtool.index import Index
 from cbtool.source import Range, Source
-
-
-@dataclass(frozen=True)
-class Options:
-    """What was asked of a partition. At most one of *chunks*, *size*, *records* is given; *chunks* may be "auto"."""
-
-    chunks: int | str | None = None
-    size: int | None = None
-    records: int | None = None
-    by: str | None = None
-    on_the_fly: bool = False
-    paired: bool = False
-    name: str | None = None
-    workers: int = 1
 
 
 @dataclass(frozen=True)

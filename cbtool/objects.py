@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cbtool.errors import CbtoolError, ConfigError, MissingInput, NotAllowed, StaleError, Unavailable, UsageError
-from cbtool.retry import PASSING_STATUS, Passing, Remote, again
+from cbtool.retry import PASSING_STATUS, Passing, Remote, again, patiently
 from cbtool.source import STREAM_BLOCK_BYTES
 from cbtool.stores import Place, open_store, place
 
@@ -69,7 +69,7 @@ class ObjectSource(Remote):
 
     def _asking(self, call: Callable[[], T]) -> T:
         with asking(self._place, self._anonymous):
-            return call()
+            return patiently(call)
 
     def _get(self, start: int, length: int) -> Iterator[bytes]:
         import obstore
@@ -79,10 +79,11 @@ class ObjectSource(Remote):
             wanted: GetOptions = {"range": (start, start + length)}
             if self._etag:
                 wanted["if_match"] = self._etag
-            answer = obstore.get(self._store, self._place.key, options=wanted)
+            answer = patiently(lambda: obstore.get(self._store, self._place.key, options=wanted))
             if (self._version(answer.meta), answer.meta["size"]) != (self.version, self.size):
                 raise self.changed()
-            for block in answer.stream(STREAM_BLOCK_BYTES):
+            stream = answer.stream(STREAM_BLOCK_BYTES)
+            while block := patiently(lambda: next(stream, b"")):
                 self.meter.add(0, len(block))
                 yield bytes(block)
 

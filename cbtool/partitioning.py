@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cbtool import sidecar
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.detect import detect, partitioner
 from cbtool.errors import FormatError, NeedsIndex, UsageError
 from cbtool.index import Index

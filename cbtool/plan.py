@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from cbtool.asked import Options
 from cbtool.chunk import LINE_LIMIT_BYTES, Chunk
-from cbtool.contracts import Options
 from cbtool.errors import FormatError
 from cbtool.output import open_output
+from cbtool.permissions import readable_like, restrict
 
 
 class Plan(Sequence[Chunk]):
@@ -34,8 +35,13 @@ class Plan(Sequence[Chunk]):
         return self._chunks[0].plan
 
     def save(self, path: str) -> None:
-        """Write the plan to *path*, a file or ``s3://`` object."""
+        """Write the plan to *path*, a file or ``s3://`` object.
+
+        A plan of compressed text holds excerpts of it, so only those who may read the sources may read the file.
+        """
         with open_output(path) as file:
+            if path != "-" and any(chunk.format.endswith(".gz") for chunk in self):
+                restrict(file, readable_like({source.uri for chunk in self for source in chunk.sources}))
             for line in self.lines():
                 file.write(line)
 

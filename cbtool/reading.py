@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from cbtool.chunk import Chunk, Part
@@ -13,7 +13,7 @@ from cbtool.errors import FormatError, StaleError, UsageError
 from cbtool.source import Source, open_source
 
 
-def open_parts(chunk: Chunk) -> Iterator[Part]:
+def open_parts(chunk: Chunk) -> Generator[Part]:
     """Yield the files of *chunk*, each to be consumed before the next is asked for.
 
     StaleError if a source is not the planned one, before or
@@ -44,13 +44,13 @@ def one_stream(chunk: Chunk, part: int | None = None) -> Iterator[bytes]:
     """Yield a chunk as one file: part number *part* (from 1), or its only part, or its mates interleaved."""
     if part is not None and not 1 <= part <= len(chunk.parts):
         raise UsageError(f"chunk {chunk.chunk} has {len(chunk.parts)} part(s), no part {part}")
-    parts = list(open_parts(chunk)) if part is None and len(chunk.parts) > 1 else open_parts(chunk)
-    if isinstance(parts, list):
-        yield from interleaved(chunk, parts)
-        return
-    for number, one in enumerate(parts, 1):
-        if part in (None, number):
-            yield from one.blocks
+    with closing(open_parts(chunk)) as parts:
+        if part is None and len(chunk.parts) > 1:
+            yield from interleaved(chunk, list(itertools.islice(parts, len(chunk.parts))))
+            return
+        for number, one in enumerate(parts, 1):
+            if part in (None, number):
+                yield from one.blocks
 
 
 def interleaved(chunk: Chunk, parts: Sequence[Part]) -> Iterator[bytes]:

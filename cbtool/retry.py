@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
+from threading import Thread, current_thread, main_thread
 from typing import TypeVar
 
 from cbtool.errors import StaleError, Unavailable
@@ -72,6 +75,39 @@ def pause(uri: str, error: Passing, failures: int) -> None:
     time.sleep(max(random.uniform(longest / 2, longest), min(error.after_s, LONGEST_PAUSE_S)))
 
 
+def at_once(calls: Sequence[Callable[[], T]]) -> Iterator[T]:
+    """Yield what *calls* return, in order, `AT_ONCE` of them running; the first error ends it.
+
+    Its threads are daemons, so that Ctrl-C need not wait for what no longer answers (a ThreadPoolExecutor does).
+    """
+    futures: list[Future[T]] = [Future() for _ in calls]
+    todo = deque(zip(calls, futures, strict=True))
+
+    def work() -> None:
+        while todo:
+            try:
+                call, future = todo.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+    for _ in range(min(AT_ONCE, len(calls))):
+        Thread(target=work, daemon=True).start()
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        todo.clear()
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Return what *call* returns; in the main thread so that a signal is heeded while it blocks (obstore does not)."""
+    return next(at_once([call])) if current_thread() is main_thread() else call()
+
+
 class Remote(Source):
     """A source behind a network: exact, resumed, concurrent reads over one method of the service.
 
@@ -86,16 +122,16 @@ class Remote(Source):
         return b"".join(self.stream(start, length))
 
     def stream(self, start: int, length: int) -> Iterator[bytes]:
-        if start + length > self.size:
-            raise StaleError(f"{self.uri}: it ends at byte {self.size}, before {start + length}", hint="plan again")
+        if not 0 <= start <= start + length <= self.size:
+            what = f"it has {self.size} bytes, and not those from {start} to {start + length}"
+            raise StaleError(f"{self.uri}: {what}", hint="plan again", uri=self.uri)
         return whole(self.uri, start, length, self._get)
 
     def _read_all(self, ranges: Sequence[Range]) -> Iterator[bytes]:
         if len(ranges) < 2:
             yield from super()._read_all(ranges)
-            return
-        with ThreadPoolExecutor(min(AT_ONCE, len(ranges))) as pool:
-            yield from pool.map(lambda one: self.read(*one), ranges)
+        else:
+            yield from at_once([partial(self.read, *one) for one in ranges])
 
     def changed(self) -> StaleError:
         """Return the error that says so."""

@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from cbtool.asked import Options
 from cbtool.chunk import Chunk
-from cbtool.contracts import Backend, Options
+from cbtool.contracts import Backend
 from cbtool.errors import FormatError, UsageError
 from cbtool.expand import expand
 from cbtool.index import Index
 from cbtool.indexing import build
+from cbtool.partitioners.pairs import in_pairs
 from cbtool.partitioning import partition
 from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
 from cbtool.registry import load
@@ -69,10 +71,18 @@ def make_plan(
     say: Say = lambda note: None,
 ) -> Plan:
     """Open *uris* and cut them together."""
+    if options.paired:
+        uris = _paired(uris)
     with opened(uris, unversioned=unversioned, session=session) as sources:
         plan = partition(sources, options, indexer(options.workers), form=form, index_to=index_to, say=say)
     given = {source.uri: source for source in sources if not source.portable}
     return Plan(replace(chunk, given=given) for chunk in plan) if given else plan
+
+
+def _paired(uris: Sequence[str | BinaryIO]) -> Sequence[str | BinaryIO]:
+    """Put names in pairs; open files are taken as they come."""
+    texts = [uri for uri in uris if isinstance(uri, str)]
+    return in_pairs(expand(texts)) if len(texts) == len(uris) else uris
 
 
 def is_plan(argument: str) -> bool:

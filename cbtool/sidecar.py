@@ -10,6 +10,7 @@ from pathlib import Path
 from cbtool.errors import CannotWrite, CbtoolError, MissingInput, NotAllowed, StaleError
 from cbtool.index import Index, dump, load
 from cbtool.output import open_output
+from cbtool.permissions import readable_like, restrict
 from cbtool.source import Source, open_source
 
 SUFFIX = ".cbi"
@@ -63,6 +64,7 @@ def save(index: Index, source: Source, index_to: str | None) -> str:
             if "://" not in place and place.startswith(str(cache_folder())):
                 Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open_output(place) as file:
+                restrict(file, readable_like([source.uri]))
                 file.write(dump(index))
             return place
         except (CannotWrite, NotAllowed) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, BinaryIO
 
-from cbtool.errors import MissingInput, NotAllowed, StaleError, UsageError
+from cbtool.errors import FormatError, MissingInput, NotAllowed, StaleError, UsageError
 
 Range = tuple[int, int]
 """``(start, length)`` in bytes."""
@@ -213,6 +213,8 @@ def open_source(
     then met at the first read. *unversioned* accepts an HTTP object with neither a strong ETag nor Last-Modified.
     *session* is a boto3 session to reach ``s3://`` with. A seekable binary file object may stand in place of a URI.
     """
+    if version is not None and not (version.isascii() and version.isprintable()):
+        raise FormatError("a plan or index names a version that no object has", hint="make it again")  # it is sent
     source = _open(uri, (version, size) if version is not None and size is not None else None, unversioned, session)
     if version is not None and source.version != version:
         source.close()

@@ -15,7 +15,7 @@ from cbtool.destination import Destination, safe
 from cbtool.errors import CannotWrite, MissingInput, UsageError
 from cbtool.objects import CODE, asking, judge
 from cbtool.output import not_full
-from cbtool.retry import ATTEMPTS, Passing, again, pause
+from cbtool.retry import ATTEMPTS, Passing, again, patiently, pause
 from cbtool.stores import Place, open_store, place
 
 PART_BYTES = 8 * 1024 * 1024
@@ -47,7 +47,8 @@ class ObjectDestination(Destination):
             return False
         with SpooledTemporaryFile(PART_BYTES) as file:
             with not_full(gettempdir()):
-                file.writelines(blocks)
+                for block in blocks:  # writelines would hold them all before it looks how many they are
+                    file.write(block)
                 size = file.tell()
             return self._put_new(where, file, size)
 
@@ -79,7 +80,7 @@ class ObjectDestination(Destination):
 
         try:
             with asking(where, self._anonymous):
-                obstore.put(self._store, where.key, data, mode="create", use_multipart=False)
+                patiently(lambda: obstore.put(self._store, where.key, data, mode="create", use_multipart=False))
         except AlreadyExistsError:
             return False
         return True
@@ -145,7 +146,7 @@ class ObjectDestination(Destination):
 
         def attempt() -> T:
             with asking(where, self._anonymous):
-                return call()
+                return patiently(call)
 
         try:
             return again(str(where), attempt)
@@ -163,7 +164,7 @@ def listing(where: Place, prefix: str, session: Any = None) -> list[tuple[str, i
     def attempt() -> list[tuple[str, int]]:
         with asking(where, anonymous):
             pages = obstore.list(store, folder or None, chunk_size=1000)
-            return sorted((one["path"], one["size"]) for page in pages for one in page)
+            return patiently(lambda: sorted((one["path"], one["size"]) for page in pages for one in page))
 
     return [one for one in again(str(where), attempt) if one[0].startswith(prefix)]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError
 from cbtool.partitioners.grammar import Grammar, Scanner, Starts
 from cbtool.source import Range, Source
@@ -108,8 +108,11 @@ class Container(Protocol):
     def survey(self, source: Source, part: Range, grammar: Grammar) -> Marks:
         """Pass over *part* of *source*. Offsets and ordinals count from the part's first record."""
 
-    def span(self, source: Source, marks: Marks, mark: int) -> Span:
-        """Return the stream from *mark* to the first record that starts at or after the next mark."""
+    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
+        """Return the stream from *mark* to the first record that starts at or after the next mark.
+
+        Of the edges in it, those about the offset *near* are enough.
+        """
 
     def place(self, span: Span, start: int, record: int, weight: int) -> Place:
         """Return the cut before the record that begins at *start*, which lies in *span*."""

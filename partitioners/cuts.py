@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cbtool import split
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.partitioners.container import Container, Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source
 
+Found = TypeVar("Found")
+
+AT_ONCE = 8
 SLACK = 0.009
 """A cut may lie this part of a chunk beside its target, where that saves reading."""
 
@@ -64,13 +68,22 @@ def find(tracks: Sequence[Track], wanted: Sequence[int], by: str, slack: float) 
     A cut may lie up to *slack* (in weight) beside its target where that needs no decoding.
     """
     before = np.cumsum([0, *(track.total(by) for track in tracks)])
-    found: list[Cut] = []
-    for target in wanted:
+
+    def cut_at(target: int) -> Cut | None:
         number = int(np.searchsorted(before, target, "right")) - 1
-        cut = _cut(tracks, number, target - int(before[number]), by, slack)
+        return _cut(tracks, number, target - int(before[number]), by, slack)
+
+    found: list[Cut] = []
+    for cut in at_once(cut_at, wanted):
         if cut and (not found or _after(cut, found[-1])):
             found.append(cut)
     return found
+
+
+def at_once(function: Callable[[int], Found], targets: Sequence[int]) -> Iterator[Found]:
+    """Yield what *function* finds for each target, in order; a few are sought at once, so that reads overlap."""
+    with ThreadPoolExecutor(min(AT_ONCE, len(targets) or 1)) as pool:
+        yield from pool.map(function, targets)
 
 
 def _after(one: Cut, other: Cut) -> bool:
@@ -103,7 +116,8 @@ def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
     mark = int(np.searchsorted(weights, target, "right")) - 1
     if mark + 1 >= len(weights):
         return None
-    span = track.container.span(track.source, marks, mark)
+    near = target if by == "bytes" else int(np.interp(target, weights[mark : mark + 2], marks.start[mark : mark + 2]))
+    span = track.container.span(track.source, marks, mark, near)
     offsets, records, thirds = starts_in(track, span.data, span.offset, mark)
     cumulative = {"bytes": offsets, "records": records}.get(by, thirds)
     if slack and span.edges:

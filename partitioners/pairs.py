@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os.path
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError, UsageError
 from cbtool.naming import safe, stem_and_suffix
 from cbtool.partitioners import cuts
@@ -18,6 +19,37 @@ from cbtool.partitioners.pieces import Lane
 from cbtool.source import Cached
 
 PEEK_BYTES = 64 * 1024
+
+
+MATE = re.compile(
+    r"(?P<before>.*?[._-]R?)(?P<mate>[12])(?P<after>(?:_\d{3})?\.(?:fastq|fq)(?:\.[a-z]+)?)", re.IGNORECASE
+)
+"""Names of mates: ``reads_1.fq.gz``, ``S1_L001_R2_001.fastq``; the rest of the name is what the two share."""
+
+
+def in_pairs(uris: Sequence[str]) -> list[str]:
+    """Return R1, R2, R1, R2, …: two files as given, more by their names, and one with the mate that its name implies.
+
+    >>> in_pairs(["a_R1.fq", "b_R1.fq", "a_R2.fq", "b_R2.fq"])
+    ['a_R1.fq', 'a_R2.fq', 'b_R1.fq', 'b_R2.fq']
+    >>> in_pairs(["s3://b/x_1.fastq.gz"])
+    ['s3://b/x_1.fastq.gz', 's3://b/x_2.fastq.gz']
+    """
+    if len(uris) == 2:
+        return list(uris)
+    named: dict[tuple[str, str], dict[str, str]] = {}
+    for uri in uris:
+        match = MATE.fullmatch(uri)
+        if not match:
+            raise UsageError(f"{uri}: its name does not say which mate it is", hint="name two files: R1 R2")
+        named.setdefault((match["before"], match["after"]), {})[match["mate"]] = uri
+    if len(uris) == 1:
+        (((before, after), one),) = named.items()
+        return [one.get(mate, before + mate + after) for mate in "12"]
+    alone = next((uri for mates in named.values() for uri in mates.values() if len(mates) != 2), None)
+    if alone:
+        raise UsageError(f"{alone}: its mate is not among the files", hint="name both mates of every pair")
+    return [mates[mate] for mates in named.values() for mate in "12"]
 
 
 def lanes(tracks: Sequence[Track], by: str, options: Options) -> tuple[list[Lane], str]:

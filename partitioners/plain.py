@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.partitioners.container import SYNC_BYTES, MarkMaker, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Range, Source
@@ -56,7 +56,7 @@ class Plain:
             fed += len(block)
         return Marks(*maker.finish(), {})
 
-    def span(self, source: Source, marks: Marks, mark: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
         start, stop = int(marks.offset[mark]), int(marks.start[mark + 1])
         return Span(start, source.read(start, stop - start))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
-from cbtool.contracts import Info, Options
+from cbtool.contracts import Info
 from cbtool.errors import FormatError, UsageError
 from cbtool.index import Index
 from cbtool.naming import safe, stem_and_suffix

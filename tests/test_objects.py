@@ -238,7 +238,7 @@ def test_a_profile_gives_credentials_region_and_endpoint(
 ) -> None:
     config = tmp_path / "config"
     config.write_text(
-        f"[profile lab]\naws_access_key_id = AKPROFILE\naws_secret_access_key = SK\nregion = eu-west-3\n"
+        f"[profile lab]\naws_access_key_id = AKTEST\naws_secret_access_key = SKTESTSKTEST\nregion = eu-west-3\n"
         f"endpoint_url = {flaky_s3.url}\n"
     )
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"):
@@ -247,7 +247,7 @@ def test_a_profile_gives_credentials_region_and_endpoint(
     monkeypatch.setenv("AWS_PROFILE", "lab")
     assert open_source(uri).read(0, 10) == DATA[:10]
     for asked in flaky_s3.log:
-        assert "AKPROFILE/" in asked.headers["authorization"]
+        assert "AKTEST/" in asked.headers["authorization"]
         assert "/eu-west-3/s3/" in asked.headers["authorization"]
 
 
@@ -273,14 +273,19 @@ def test_anonymous_where_asked_for_or_without_credentials(
     assert all("authorization" not in one.headers for one in flaky_s3.log)
 
 
-def test_a_session_of_the_users_own_is_used_and_stays_in_its_process(flaky_s3: Web, uri: str) -> None:
+def test_a_session_of_the_users_own_is_used_and_stays_in_its_process(
+    flaky_s3: Web, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import boto3
 
-    session = boto3.Session("AKSESSION", "SKSESSION", region_name="eu-west-3")
+    session = boto3.Session("AKTEST", "SKTESTSKTEST", region_name="eu-west-3")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKOTHER")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of another")
     source = open_source(uri, session=session)
     assert source.read(0, 10) == DATA[:10]
     assert not source.portable
-    assert all("AKSESSION/" in one.headers["authorization"] for one in flaky_s3.log)
+    assert all("AKTEST/" in one.headers["authorization"] for one in flaky_s3.log)
+    assert all("x-amz-security-token" not in one.headers for one in flaky_s3.log)
     with pytest.raises(UsageError, match="for s3:// only"):
         open_source("http://127.0.0.1/f", session=session)
 
@@ -404,6 +409,24 @@ def test_writes_are_tried_again(flaky_s3: Web, s3: S3, method: str, size: int, s
     flaky_s3.faults.extend([None, Fault("status", status=503), None, Fault("status", status=500)])
     getattr(out, method)("a", [b"x" * 1_000_000] * (size // 1_000_000) + [b"y" * (size % 1_000_000)])
     assert len(s3.get("out/a")) == size
+
+
+@pytest.mark.parametrize("method", ["create", "replace", "open_output"])
+def test_memory_does_not_grow_with_what_is_written(s3: S3, method: str) -> None:
+    """80 MB are written and read back by a process of their own, for the server is in this one."""
+    code = (
+        "from cbtool.source import open_source\n"
+        "from cbtool.destination import open_destination; from cbtool.output import open_output\n"
+        f"uri, method, block = 's3://{s3.bucket}/out', {method!r}, bytes(1_000_000)\n"
+        "if method == 'open_output':\n"
+        "  with open_output(uri + '/a') as file: file.writelines(block for _ in range(80))\n"
+        "else: getattr(open_destination(uri), method)('a', (block for _ in range(80)))\n"
+        "source = open_source(uri + '/a')\n"
+        "assert sum(map(len, source.stream(0, source.size))) == 80_000_000\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert int(done.stdout) < 90 * 1024
 
 
 def test_lists_and_deletes(out: Destination, s3: S3) -> None:

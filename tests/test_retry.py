@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from cbtool import retry
 from cbtool.errors import StaleError, Unavailable
-from cbtool.retry import ATTEMPTS, Passing, again, whole
+from cbtool.retry import AT_ONCE, ATTEMPTS, Passing, again, at_once, whole
 from cbtool.source import STREAM_BLOCK_BYTES
 
 DATA = bytes(range(256)) * 40
@@ -91,3 +98,44 @@ def test_pauses_grow_are_random_and_heed_the_service(monkeypatch: pytest.MonkeyP
     retry.pause("u", Passing("answered 429", after_s=5), 1)
     retry.pause("u", Passing("answered 429", after_s=10**9), 1)
     assert slept[-2:] == [5, retry.LONGEST_PAUSE_S]
+
+
+def test_calls_run_at_once_and_their_results_keep_the_order() -> None:
+    meet = threading.Barrier(AT_ONCE, timeout=10)
+
+    def one(i: int) -> int:
+        meet.wait()
+        return i
+
+    assert list(at_once([partial(one, i) for i in range(4 * AT_ONCE)])) == list(range(4 * AT_ONCE))
+
+
+def test_the_first_error_ends_what_runs_at_once() -> None:
+    done: list[int] = []
+
+    def one(i: int) -> None:
+        if i == 3:
+            raise StaleError("changed")
+        time.sleep(0.01)
+        done.append(i)
+
+    with pytest.raises(StaleError):
+        list(at_once([partial(one, i) for i in range(1000)]))
+    assert len(done) < 500
+
+
+@pytest.mark.parametrize("read", ["read(0, 10)", "read_many([(0, 10), (10**8, 10)])", "check()"])
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+def test_a_signal_is_heeded_while_a_service_is_silent(credentials: None, scheme: str, read: str) -> None:
+    code = (
+        "import signal, sys; from cbtool.source import open_source\n"
+        "signal.signal(signal.SIGALRM, lambda *_: sys.exit(7))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.3)\n"
+        "open_source(sys.argv[1], version='etag:a', size=10**9)." + read
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = os.environ | {"AWS_ENDPOINT_URL": url}
+        uri = "s3://bucket/key" if scheme == "s3" else url + "/key"
+        done = subprocess.run([sys.executable, "-c", code, uri], env=environment, timeout=10)
+    assert done.returncode == 7

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from cbtool.errors import MissingInput, NotAllowed, StaleError, UsageError
+from cbtool.errors import FormatError, MissingInput, NotAllowed, StaleError, UsageError
 from cbtool.given import GivenFile
 from cbtool.source import COALESCE_CAP_BYTES, COALESCE_GAP_BYTES, Source, coalesce, open_source
 from tests.conftest import S3
@@ -63,6 +63,9 @@ def test_refuses_what_lies_behind_the_end(source: Source) -> None:
     assert caught.value.exit_code == 4
     with pytest.raises(StaleError):
         list(source.stream(len(DATA) - 5, 6))
+    if source.uri.startswith("s3:"):
+        with pytest.raises(StaleError):
+            source.read(-5, 10)
 
 
 def test_the_version_is_the_same_when_opened_again_and_another_when_changed(path: Path) -> None:
@@ -71,6 +74,13 @@ def test_the_version_is_the_same_when_opened_again_and_another_when_changed(path
     path.write_bytes(DATA[:-1] + b"\0")
     with pytest.raises(StaleError, match="it has changed since it was planned"):
         open_source(str(path), version=version)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/key", "http://127.0.0.1:1/f", "/dev/null"])
+@pytest.mark.parametrize("version", ["etag:a\r\nX-Evil: 1", "etag:é", "etag:\udcff"])
+def test_a_version_that_cannot_be_sent_is_refused(uri: str, version: str) -> None:
+    with pytest.raises(FormatError, match="a version that no object has"):
+        open_source(uri, version=version, size=5)
 
 
 def test_a_local_file_that_changes_under_the_reader_is_seen(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import UsageError
 
 Sources = Annotated[list[str], typer.Argument(metavar="SRC...", help="Paths, URIs, globs, prefixes, @list.txt.")]

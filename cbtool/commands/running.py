@@ -14,7 +14,7 @@ from cbtool.commands import options as o
 from cbtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from cbtool.contracts import Options
+    from cbtool.asked import Options
     from cbtool.destination import Destination
     from cbtool.job import JobEvent, Report, Work
     from cbtool.plan import Plan

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ _FLUSH = b"\0\0\xff\xff"
 _WINDOW = bytes(32 * 1024)
 
 
+@cache
 def _start_table() -> npt.NDArray[np.uint8]:
     """For each 20 bits, say in bit p whether a dynamic block that is not the last may begin p bits on."""
     value = np.arange(1 << 20, dtype=np.uint32)
@@ -41,6 +43,7 @@ def _start_table() -> npt.NDArray[np.uint8]:
     return table
 
 
+@cache
 def _space_table() -> npt.NDArray[np.uint16]:
     """For each 15 bits, sum the shares of the code space that five 3-bit code lengths take."""
     share = np.array([0] + [_CODE_SPACE >> length for length in range(1, 8)], np.uint16)
@@ -51,10 +54,6 @@ def _space_table() -> npt.NDArray[np.uint16]:
     return table
 
 
-_MAY_START = _start_table()
-_SPACE = _space_table()
-
-
 def candidates(
     data: bytes, start_bit: int, stop_bit: int, *, most: int | None = None, fewest_lengths: int = FEWEST_LENGTHS
 ) -> list[int]:
@@ -63,24 +62,25 @@ def candidates(
     With *most*, stop looking when at least so many are found. Blocks with fewer than *fewest_lengths* code lengths
     (8 or more) are passed over.
     """
-    found: list[int] = []
-    stop = min(-(-stop_bit // 8), len(data))
+    found: set[int] = set()
+    stop_bit = min(stop_bit, len(data) * 8)
+    stop = -(-stop_bit // 8)
     step = _SLICE_BYTES if most is None else _FIRST_SLICE_BYTES
     for first in range(start_bit // 8, stop, step):
         n_bytes = min(step, stop - first)
         part = data[first : first + n_bytes + LONGEST_HEADER_BYTES]
-        bits = sorted(_dynamic(part, n_bytes, fewest_lengths) + _stored(part, n_bytes))
-        found += [bit for bit in (first * 8 + bit for bit in bits) if start_bit <= bit < stop_bit]
+        bits = (first * 8 + bit for bit in _dynamic(part, n_bytes, fewest_lengths) + _stored(part, n_bytes))
+        found.update(bit for bit in bits if start_bit <= bit < stop_bit)
         if most is not None and len(found) >= most:
             break
-    return found
+    return sorted(found)
 
 
 def _dynamic(part: bytes, n_bytes: int, fewest_lengths: int) -> list[int]:
     """Return the bits in the first *n_bytes* of *part* where a dynamic block may begin."""
     padded = np.frombuffer(part + bytes(16), np.uint8)
     words = np.ndarray((len(padded) - 7,), "<u4", padded, strides=(1,))
-    starts = _MAY_START[words[:n_bytes] & 0xFFFFF]
+    starts = _start_table()[words[:n_bytes] & 0xFFFFF]
     bits = np.flatnonzero(np.unpackbits(starts, bitorder="little").view(np.bool_))
     return [bit for bit in _full_codes(padded, bits, fewest_lengths).tolist() if _header_is_whole(part, bit)]
 
@@ -93,14 +93,15 @@ def _full_codes(padded: npt.NDArray[np.uint8], bits: Bits, fewest_lengths: int) 
     at = bits + 13
     head = np.ndarray((len(padded) - 7,), "<u4", padded, strides=(1,))[at >> 3]
     head >>= (at & 7).astype(np.uint32)
-    space = _SPACE[head >> 4 & 0x7FFF] + _SPACE[head >> 19 & 0x3F]
+    table = _space_table()
+    space = table[head >> 4 & 0x7FFF] + table[head >> 19 & 0x3F]
     kept = np.flatnonzero((head & 15 >= fewest_lengths - 4) & (space <= _CODE_SPACE))
     bits, space = bits[kept], space[kept]
     at = bits + (17 + 7 * 3)
     rest = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))[at >> 3] >> (at & 7).astype(np.uint64)
     rest &= (np.uint64(1) << ((head[kept] & 15).astype(np.uint64) - np.uint64(3)) * np.uint64(3)) - np.uint64(1)
     for shift in (0, 15, 30):
-        space += _SPACE[(rest >> np.uint64(shift)).astype(np.uint16) & 0x7FFF]
+        space += table[(rest >> np.uint64(shift)).astype(np.uint16) & 0x7FFF]
     full: Bits = bits[space == _CODE_SPACE]
     return full
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.boundaries import boundaries
-from cbtool.partitioners.gzip.inflate import Checkpoint, decode
+from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
 from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
 from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
 from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
@@ -22,6 +22,7 @@ from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, unpac
 from cbtool.source import Cached, Range, Source
 
 SYNC_READ_BYTES = 128 * 1024
+HEAD_MOST_BYTES = 1024 * 1024
 PART_BYTES = 16 * 1024 * 1024
 
 
@@ -98,23 +99,23 @@ class Gzip:
         first = first or self.end(source, None)
         return survey_blocks(source, first, last, grammar)
 
-    def span(self, source: Source, marks: Marks, mark: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
         offset, end = int(marks.offset[mark]), int(marks.start[mark + 1])
         stop = int(np.searchsorted(marks.offset, end))
         first, last = _checkpoint(marks, mark), _checkpoint(marks, stop)
         begin, length = first.bit // 8, -(-last.bit // 8) - first.bit // 8
-        near = Cached(source, length + FOLLOWING_BYTES)
+        cached = Cached(source, length + FOLLOWING_BYTES)
         at_end = stop + 1 == len(marks.offset)
         final = None if at_end else (last.bit, last.window is not None)
-        data = b"".join(decode(near.stream(begin, length), first, final, source.uri))
-        edges = self._edges(near, first, last, offset) + [
+        data = b"".join(decode(cached.stream(begin, length), first, final, source.uri))
+        edges = self._edges(cached, first, last, offset, near) + [
             Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
         ]
         return Span(offset, data[: end - offset], tuple(edges), int(marks.own["crc"][mark]))
 
-    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int) -> list[Edge]:
+    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int, near: int) -> list[Edge]:
         if not self.bgzf:
-            found = boundaries(source, first, offset, last.bit)
+            found = boundaries(source, first, offset, last.bit, near=near)
             begin = Edge(first.bit, first.window is not None, offset, first.window)
             return [begin, *(Edge(bit, True, made, window) for bit, made, window in found)]
         starts, sizes = bgzf_sizes(source, first.bit // 8, last.bit // 8)
@@ -164,12 +165,13 @@ def plain_head(head: bytes, uri: str) -> bytes:
         return head
     found = b""
     try:
-        for piece in decode([head], Checkpoint(0, None), None, uri):
+        for piece in Inflater(Checkpoint(0, None), uri).feed(head):
             found += piece
+            if len(found) >= HEAD_MOST_BYTES:
+                break
     except FormatError:
-        # The head is only the beginning of the file, so it ends within a member. What is wrong in it besides that
-        # is said by whoever reads on.
-        return found
+        # What was found before the damage tells the format; the damage is met again by whoever reads the file.
+        pass
     return found
 
 

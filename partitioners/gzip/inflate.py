@@ -13,8 +13,10 @@ from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.deflate import SEAL, WINDOW_BYTES, InflateError, begin, stored
 from cbtool.partitioners.gzip.members import TRAILER_BYTES, header_end
 
-FEED_BYTES = 128 * 1024
-PIECE_BYTES = 256 * 1024
+FEED_BYTES = 256 * 1024
+_SMALL_FEED_BYTES, _MANY_MEMBERS = 4 * 1024, 16
+"""What follows a member is copied at its end: where members are very small, less at a time is fed."""
+PIECE_BYTES = 512 * 1024
 """Output comes in pieces of this size: ISA-L fills them twice as fast as pieces that it has to make larger."""
 
 
@@ -59,6 +61,7 @@ class Inflater:
         """The last 32 KiB of the member's output."""
         self._where = where
         self._rest = b""
+        self._feed_bytes = FEED_BYTES
         self._trailer_due = self._padding = self._some_ended = False
         self._stream = None
         self._lead: tuple[int, int] | None = None
@@ -71,9 +74,13 @@ class Inflater:
         return self._stream is not None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what *data*, the next bytes of the file, decode to, in pieces of up to 256 KiB."""
-        for first in range(0, len(data), FEED_BYTES):
-            yield from self._feed(self._rest + self._first_bits(data[first : first + FEED_BYTES]))
+        """Yield what *data*, the next bytes of the file, decode to, in pieces of up to 512 KiB."""
+        first = 0
+        while first < len(data):
+            n_bytes, number = self._feed_bytes, self.member.number
+            yield from self._feed(self._rest + self._first_bits(data[first : first + n_bytes]))
+            first += n_bytes
+            self._feed_bytes = FEED_BYTES if self.member.number - number < _MANY_MEMBERS else _SMALL_FEED_BYTES
 
     def _feed(self, data: bytes) -> Iterator[bytes]:
         self._rest = b""
@@ -192,12 +199,16 @@ class Inflater:
 
 
 def decode(blocks: Iterable[bytes], start: Checkpoint, end: tuple[int, bool] | None, where: str) -> Iterator[bytes]:
-    """Yield the output from *start* to *end*, in pieces of 64 to 512 KiB but for the last.
+    """Yield the output from *start* to *end*, in pieces of 128 KiB to 1 MiB but for the last.
 
     *blocks* hold the bytes of the file from the one with the bit *start* to the one before the bit *end*: a bit, and
     whether it lies inside a member (False: where a member ends and the next begins). That it is such a place
     is proven. None is the end of the file. Members that begin and end in between are checked whole.
     """
+    if end is not None and end[0] < start.bit:
+        raise NotABoundary(
+            f"{where}: a part that ends at bit {end[0]}, before it begins", uri=where, offset=end[0] // 8
+        )
     return _joined(_decode(blocks, Inflater(start, where), end))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,15 @@ def survey_members(source: Source, grammar: Grammar) -> Marks:
     maker = MarkMaker(grammar.scanner(source.uri), heads=True)
     crc = fed = 0
     crcs = []
-    for block in survey.blocks():
-        for _, offset, _ in survey.found():
-            assert offset == fed, "a checkpoint lies between two blocks"
-            maker.mark(offset)
-            crcs.append(crc)
-        maker.feed(block)
-        crc = isal_zlib.crc32(block, crc)
-        fed += len(block)
+    with closing(survey.blocks()) as blocks:
+        for block in blocks:
+            for _, offset, _ in survey.found():
+                assert offset == fed, "a checkpoint lies between two blocks"
+                maker.mark(offset)
+                crcs.append(crc)
+            maker.feed(block)
+            crc = isal_zlib.crc32(block, crc)
+            fed += len(block)
     points = survey.checkpoints()[: len(crcs)]
     own: dict[str, NDArray[Any]] = {
         "bit": np.array([bit for bit, _, _ in points] + [source.size * 8], np.int64),

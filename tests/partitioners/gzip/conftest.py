@@ -24,6 +24,9 @@ class BytesSource(Source):
         for at in range(0, length, 1000):
             yield data[at : at + 1000]
 
+    def check(self) -> None:
+        """It cannot change."""
+
 
 @pytest.fixture(scope="session")
 def source_of() -> Callable[[bytes], Source]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import random
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -15,12 +15,18 @@ from cbtool.partitioners.gzip.windows import unpack_window
 from cbtool.source import Source
 
 
+@pytest.mark.parametrize("flush", [None, zlib.Z_SYNC_FLUSH])
 @pytest.mark.parametrize("level", [0, 1, 6])
-def test_each_block_decodes_to_the_next(source_of: Callable[[bytes], Source], level: int) -> None:
+def test_each_block_decodes_to_the_next(source_of: Callable[[bytes], Source], level: int, flush: int | None) -> None:
     rng = random.Random(0)
     lines = [bytes(rng.choices(b"ACGTNacgtn,:;F#@0123456789", k=rng.randrange(200))) + b"\n" for _ in range(12_000)]
     content = b"".join(lines)
-    data = gzip.compress(content, level, mtime=0)
+    deflate = zlib.compressobj(level, zlib.DEFLATED, 31)
+    data = b"".join(
+        deflate.compress(content[at : at + 60_000]) + (deflate.flush(flush) if flush else b"")
+        for at in range(0, len(content), 60_000)
+    )
+    data += deflate.flush()
     source = source_of(data)
     survey = Survey(source, 200_000)
     assert b"".join(survey.blocks()) == content
@@ -31,7 +37,13 @@ def test_each_block_decodes_to_the_next(source_of: Callable[[bytes], Source], le
         source.meter.requests = 0
         between = boundaries(source, start, offset, end)
         assert source.meter.requests == 1 and len(between) >= 2
-        assert all(bit < one < end for one, _, _ in between)
+        for one in (offset, (offset + end_offset) // 2, end_offset - 1):
+            source.meter.requests = 0
+            some = boundaries(source, start, offset, end, near=one)
+            assert set(some) <= set(between) and source.meter.requests == 1
+            assert min(between, key=lambda place: abs(place[1] - one)) in some
+        bits = [bit, *(one for one, _, _ in between), end]
+        assert bits == sorted(set(bits))
         places = [(bit, offset, start.window), *between]
         for (a, at, window), (b, to, _) in zip(places, [*between, (end, end_offset, b"")], strict=True):
             part = decode([data[a // 8 : -(-b // 8)]], Checkpoint(a, window), (b, True), "memory")

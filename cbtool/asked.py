@@ -1,0 +1,19 @@
+"""What a user asks of a partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of a partition. At most one of *chunks*, *size*, *records* is given; *chunks* may be "auto"."""
+
+    chunks: int | str | None = None
+    size: int | None = None
+    records: int | None = None
+    by: str | None = None
+    on_the_fly: bool = False
+    paired: bool = False
+    name: str | None = None
+    workers: int = 1
