@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cbtool.contracts import Options
+from cbtool.asked import Options
 from cbtool.index import Index
 from cbtool.partitioning import partition
 from cbtool.reading import open_parts
