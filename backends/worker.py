@@ -25,6 +25,7 @@ from cbtool.errors import CbtoolError
 GRACE_S = 1.5
 """How long a worker that is told to stop may take to unwind, before it is ended as it is."""
 
+SWITCH_S = 0.0005
 PR_SET_PDEATHSIG = 1
 
 
@@ -54,6 +55,8 @@ class Channel:
 def main(descriptor: int, parent: int) -> None:
     """Run the tasks that come over *descriptor* until it is closed or the process *parent* is gone."""
     os.dup2(2, 1)
+    # The thread that feeds a command would else keep the one that reads it waiting for 5 ms at each turn.
+    sys.setswitchinterval(SWITCH_S)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     channel = Channel(descriptor)
@@ -61,7 +64,8 @@ def main(descriptor: int, parent: int) -> None:
     threading.Thread(target=_watch, args=(descriptor, parent), daemon=True).start()
     try:
         lines = channel.lines()
-        sys.path.extend(path for path in json.loads(next(lines))["path"] if path not in sys.path)
+        theirs = json.loads(next(lines))["path"]
+        sys.path[:] = theirs + [path for path in sys.path if path not in theirs]
         channel.send(b'{"ready":true}')
         for line in lines:
             channel.send(run(line))

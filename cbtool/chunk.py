@@ -60,11 +60,14 @@ class Chunk:
     """Fields that this version does not know; kept."""
     given: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
     """Sources by URI that only this process can open: a user's own file or session."""
+    urls: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """By URI, the signed URLs to open sources by; never part of a line."""
 
     @property
     def stem(self) -> str:
-        """The name without its suffixes: ``reads-00003``."""
-        return self.name.partition(".")[0]
+        """The name without what follows the chunk's number: ``reads-00003``."""
+        stem, dash, rest = self.name.rpartition("-")
+        return stem + dash + rest.partition(".")[0]
 
     def open(self, part: int | None = None) -> BinaryIO:
         """Open the chunk as a file: its only part, part number *part* (from 1), or its mates interleaved."""

@@ -31,6 +31,10 @@ COMMANDS = {
 }
 
 
+COMMAND = "cbtool.command"
+"""Where `run` finds the words after ``--``."""
+
+
 class Cli(TyperGroup):
     """Lists commands from a table and imports only the one that was asked for."""
 
@@ -45,6 +49,10 @@ class Cli(TyperGroup):
             return name, stub, rest
         module, _, function = COMMANDS[name][0].partition(":")
         config, rest = take_config(rest)
+        if name == "run" and "--" in rest:
+            # What follows is the user's command, which no parser here should look at.
+            end = rest.index("--")
+            ctx.meta[COMMAND], rest = rest[end + 1 :], rest[:end]
         settings = {"help_option_names": ["-h", "--help"], "default_map": defaults(config or ctx.params["config"])}
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         one.command(name, context_settings=settings)(getattr(import_module(module), function))

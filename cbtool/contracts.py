@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cbtool.asked import Options
-from cbtool.chunk import Chunk, Part
-from cbtool.index import Index
-from cbtool.source import Range, Source
+if TYPE_CHECKING:
+    from cbtool.asked import Options
+    from cbtool.chunk import Chunk, Part
+    from cbtool.index import Index
+    from cbtool.source import Range, Source
 
 
 @dataclass(frozen=True)

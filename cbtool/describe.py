@@ -15,7 +15,7 @@ def describe(source: Source, form: str | None, index_to: str | None, check_worke
     name = detect(source, form)
     index, place = sidecar.find(source, index_to)
     if check_workers:
-        index = indexer(check_workers)(source, name)
+        ((_, index),) = indexer(check_workers)([source], name)
     info = partitioner(name).info(source, index)
     facts = {"uri": info.uri, "format": info.format, "size_bytes": info.size, "version": info.version, **info.facts}
     facts["index"] = place

@@ -39,6 +39,7 @@ class HttpSource(Remote):
     """
 
     def __init__(self, url: str, *, unversioned: bool = False, pinned: tuple[str, int] | None = None) -> None:
+        self._address = url
         self._url, self._secret = _without_password(url)
         parts = urlsplit(self._url)
         super().__init__(parts._replace(query="").geturl(), 0, "")
@@ -49,6 +50,10 @@ class HttpSource(Remote):
         if not self.version.startswith("etag:"):
             weak = "size and Last-Modified" if self.version.startswith("modified:") else "size alone"
             self.note = f"the server gives no strong ETag: a change is seen by its {weak}"
+
+    @property
+    def address(self) -> str:
+        return self._address
 
     def _look(self) -> tuple[str, int]:
         def ask() -> tuple[str, int]:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from glob import escape, glob
 from importlib import import_module
 from typing import Any
@@ -33,7 +34,7 @@ class Work:
     unkeyed: Mapping[str, Any] = field(default_factory=dict)
     """What the task needs besides, and a second run may have otherwise."""
 
-    @property
+    @cached_property
     def call(self) -> str:
         return dict(entries("stagers"))[self.stager].target
 
@@ -77,13 +78,14 @@ class Report:
     kept: int = 0
     done: int = 0
     failed: dict[int, BaseException] = field(default_factory=dict)
+    resumable: bool = True
 
     def check(self) -> None:
         """Raise ChunksFailed if any chunk failed."""
         if self.failed:
             raise ChunksFailed(
                 f"{len(self.failed)} of {len(self.made)} chunks failed",
-                hint="the same command again does only what is left",
+                hint="the same command again does only what is left" if self.resumable else None,
                 failed=sorted(self.failed),
             )
 
@@ -106,7 +108,7 @@ def run_job(
         )
         finished = ledgers.done(destination, made)
     todo = [chunk for chunk in chunks if chunk.chunk not in finished]
-    report = Report(made, kept=len(chunks) - len(todo))
+    report = Report(made, kept=len(chunks) - len(todo), resumable=with_ledger)
     engine.on_event(JobEvent("begin", total=len(chunks), kept=report.kept))
 
     def note(event: JobEvent) -> None:
@@ -137,7 +139,8 @@ def call_on_chunks(chunks: Sequence[Chunk], function: Callable[[Chunk], Any], en
             failed[event.chunk.chunk] = event.error
 
     engine.on_event(JobEvent("begin", total=len(chunks)))
-    _run(chunks, Work("function", unkeyed={"function": packed(function)}), {}, engine, note)
+    urls = sorted({url for chunk in chunks for url in chunk.urls.values()})
+    _run(chunks, Work("function", unkeyed={"function": packed(function), "urls": urls}), {}, engine, note)
     if failed:
         first = min(failed)
         message = f"{len(failed)} of {len(chunks)} chunks failed; chunk {first}: {failed[first]}"

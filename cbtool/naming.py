@@ -17,7 +17,7 @@ def stem_and_suffix(uri: str, default: str) -> tuple[str, str]:
     name = PurePosixPath(uri.rpartition("/")[2])
     if name.suffix.lower() in COMPRESSED:
         name = name.with_suffix("")
-    suffix = name.suffix if re.fullmatch(r"\.[A-Za-z0-9_-]+", name.suffix) else default
+    suffix = name.suffix if re.fullmatch(r"\.[A-Za-z0-9_]+", name.suffix) else default
     return safe(name.stem if name.suffix else name.name), suffix
 
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 
 from cbtool import sidecar
 from cbtool.asked import Options
+from cbtool.chunk import Chunk
 from cbtool.detect import detect, partitioner
 from cbtool.errors import FormatError, NeedsIndex, UsageError
 from cbtool.index import Index
 from cbtool.plan import Plan, sealed
 from cbtool.source import Source
 
+Indexer = Callable[[Sequence[Source], str], Iterable[tuple[Source, Index]]]
+"""Passes over sources of one format and gives each with its index, in any order."""
 
-@dataclass
-class Built:
-    """What `partition` did besides: the indexes that it built, and what the user should know."""
-
-    notes: list[str]
-
-
-Indexer = Callable[[Source, str], Index]
+Say = Callable[[str], None]
 
 
 def partition(
@@ -31,11 +26,11 @@ def partition(
     *,
     form: str | None = None,
     index_to: str | None = None,
-    say: Callable[[str], None] = lambda note: None,
+    say: Say = lambda note: None,
 ) -> Plan:
     """Cut *sources*, together and in order, into chunks.
 
-    *indexer* passes over a source that needs an index and has none. *say* is told what was done besides.
+    *indexer* passes over sources that need an index and have none. *say* is told what was done besides.
     """
     _check(sources, options)
     forms = {detect(source, form) for source in sources}
@@ -49,32 +44,30 @@ def partition(
         if source.note:
             say(source.note)
     whys = [format_.needs_index(source, options) for source in sources]
-    indexes: list[Index | None] = [None] * len(sources)
+    known: dict[Source, Index] = {}
     if not options.on_the_fly:
-        indexes = [sidecar.find(source, index_to)[0] for source in sources]
-    if any(whys) or any(indexes):
-        # Weights are of one kind along the whole line: either every source is measured or none.
-        if not any(whys) and not all(indexes):
-            indexes = [None] * len(sources)
-        else:
-            indexes = [
-                index or _index(source, name, why or "the other sources have one", indexer, index_to, say)
-                for source, index, why in zip(sources, indexes, whys, strict=True)
-            ]
+        known = {source: index for source in sources if (index := sidecar.find(source, index_to)[0])}
+    why = next(filter(None, whys), None)
     try:
-        chunks = format_.chunks(sources, indexes, options)
+        if why is None and len(known) < len(sources):
+            # Weights are of one kind along the whole line: either every source is measured or none.
+            return _sealed(format_.chunks(sources, [None] * len(sources), options), options, say)
     except NeedsIndex as error:
         if options.on_the_fly:
             raise
-        indexes = [
-            index or _index(source, name, str(error), indexer, index_to, say)
-            for source, index in zip(sources, indexes, strict=True)
-        ]
-        chunks = format_.chunks(sources, indexes, options)
+        why = str(error)
+    missing = [source for source in sources if source not in known]
+    if missing:
+        known |= _indexed(missing, name, why or "", indexer, index_to, say)
+    return _sealed(format_.chunks(sources, [known[source] for source in sources], options), options, say)
+
+
+def _sealed(chunks: Sequence[Chunk], options: Options, say: Say) -> Plan:
+    """Return the plan of *chunks*; say so if there are fewer than asked."""
     asked = options.chunks
     if isinstance(asked, int) and len(chunks) < asked:
         say(f"{len(chunks)} chunks, not {asked}: there are no more places to cut at")
-    return sealed(chunks, options if asked != "auto" else replace(options, chunks=len(chunks)))
+    return sealed(chunks, options)
 
 
 def _check(sources: Sequence[Source], options: Options) -> None:
@@ -88,12 +81,15 @@ def _check(sources: Sequence[Source], options: Options) -> None:
         raise FormatError(f"{sources[0].uri}: is empty: there is nothing to cut")
 
 
-def _index(
-    source: Source, form: str, why: str, indexer: Indexer, index_to: str | None, say: Callable[[str], None]
-) -> Index:
-    say(f"{source.uri}: indexing it first: {why}")
-    index = indexer(source, form)
-    if source.portable:
-        place = sidecar.save(index, source, index_to)
-        say(f"{source.uri}: index written to {place}")
-    return index
+def _indexed(
+    sources: Sequence[Source], form: str, why: str, indexer: Indexer, index_to: str | None, say: Say
+) -> dict[Source, Index]:
+    """Pass over *sources* and keep what was learnt."""
+    for source in sources:
+        say(f"{source.uri}: indexing it first: {why}")
+    found = {}
+    for source, index in indexer(sources, form):
+        found[source] = index
+        if source.portable:
+            say(f"{source.uri}: index written to {sidecar.save(index, source, index_to)}")
+    return found

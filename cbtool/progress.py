@@ -60,10 +60,12 @@ class Teller:
     def __enter__(self) -> Teller:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         if self._bar is not None:
             self._bar[0].stop()
             self._bar = None
+        if kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit)) and not self.quiet:
+            self._say(f"stopped: {self.summary()}")
 
     def summary(self) -> str:
         """Return how the job ended, in one line."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
 from cbtool.chunk import Chunk, Part
 from cbtool.detect import partitioner
@@ -23,7 +25,8 @@ def open_parts(chunk: Chunk) -> Generator[Part]:
         opened: dict[str, Source] = dict(chunk.given)
         for one in chunk.sources:
             if one.uri not in opened:
-                opened[one.uri] = stack.enter_context(open_source(one.uri, version=one.version, size=one.size))
+                address = chunk.urls.get(one.uri, one.uri)
+                opened[one.uri] = stack.enter_context(open_source(address, version=one.version, size=one.size))
             elif opened[one.uri].version != one.version:
                 raise StaleError(f"{one.uri}: it has changed since it was planned", hint="make the plan again")
             if opened[one.uri].size != one.size:
@@ -65,12 +68,26 @@ def interleaved(chunk: Chunk, parts: Sequence[Part]) -> Iterator[bytes]:
 
 
 def resupply(chunk: Chunk, urls: Sequence[str]) -> Chunk:
-    """Return *chunk* with signed URLs in the places of the sources that were stored without their query."""
-    if not urls:
-        return chunk
-    given = {url.partition("?")[0]: url for url in urls}
-    unknown = set(given) - {source.uri for source in chunk.sources}
-    if unknown:
-        raise UsageError(f"--source {sorted(unknown)[0]}: chunk {chunk.chunk} has no such source")
-    sources = tuple(replace(source, uri=given.get(source.uri, source.uri)) for source in chunk.sources)
-    return replace(chunk, sources=sources)
+    """Return *chunk* so that its sources are opened by those of *urls* (signed URLs) that are theirs."""
+    given = {bare(url): url for url in urls}
+    return replace(chunk, urls={one.uri: given[one.uri] for one in chunk.sources if one.uri in given})
+
+
+def bare(url: str) -> str:
+    """Return a URL as plans keep it, without query and password.
+
+    >>> bare("https://me:word@host/reads.fq.gz?signature=1")
+    'https://host/reads.fq.gz'
+    """
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def is_secret(uri: str) -> bool:
+    """Say whether *uri* is a URL with a query or password, which no plan keeps."""
+    return uri.startswith(("http://", "https://")) and bare(uri) != uri
+
+
+def chunk_of(task: Mapping[str, Any]) -> Chunk:
+    """Return the chunk that a task is about: its plan line, and the URLs that came beside it."""
+    return resupply(Chunk.from_line(task["chunk"]), task.get("urls", ()))

@@ -54,7 +54,7 @@ def entries(kind: str) -> Iterator[tuple[str, Entry]]:
 
 def load(kind: str, name: str) -> Any:
     """Import the *kind* called *name*; UsageError if there is none, ConfigError if something must be installed."""
-    known = dict(entries(kind))
+    known = TABLES[kind] if name in TABLES[kind] else dict(entries(kind))
     if name not in known:
         what = {"partitioners": "format", "stagers": "stager", "backends": "backend"}[kind]
         raise UsageError(f"no {what} is called {name!r}", hint=f"there are: {', '.join(known)}")

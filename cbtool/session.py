@@ -16,7 +16,7 @@ from cbtool.expand import expand
 from cbtool.index import Index
 from cbtool.indexing import build
 from cbtool.partitioners.pairs import in_pairs
-from cbtool.partitioning import partition
+from cbtool.partitioning import Indexer, partition
 from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
 from cbtool.registry import load
 from cbtool.runner import Event
@@ -50,12 +50,12 @@ def engine(name: str, workers: int) -> Iterator[Backend]:
         backend.close()
 
 
-def indexer(workers: int, on_event: Callable[[Event], None] = lambda event: None) -> Callable[[Source, str], Index]:
-    """Return what passes over a source with worker processes of this machine."""
+def indexer(workers: int, on_event: Callable[[Event], None] = lambda event: None) -> Indexer:
+    """Return what passes over sources with worker processes of this machine."""
 
-    def pass_over(source: Source, form: str) -> Index:
+    def pass_over(sources: Sequence[Source], form: str) -> Iterator[tuple[Source, Index]]:
         with engine("local", workers) as backend:
-            return build(source, form, backend, workers, on_event)
+            yield from build(sources, form, backend, workers, on_event)
 
     return pass_over
 
@@ -76,7 +76,8 @@ def make_plan(
     with opened(uris, unversioned=unversioned, session=session) as sources:
         plan = partition(sources, options, indexer(options.workers), form=form, index_to=index_to, say=say)
     given = {source.uri: source for source in sources if not source.portable}
-    return Plan(replace(chunk, given=given) for chunk in plan) if given else plan
+    urls = {source.uri: source.address for source in sources if source.resupply}
+    return Plan(replace(chunk, given=given, urls=urls) for chunk in plan) if given or urls else plan
 
 
 def _paired(uris: Sequence[str | BinaryIO]) -> Sequence[str | BinaryIO]:

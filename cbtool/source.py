@@ -84,6 +84,11 @@ class Source(ABC):
         """Whether another process can open this source by its URI."""
         return True
 
+    @property
+    def address(self) -> str:
+        """What another process opens the source by: its URI, with what that lacks. Never to be stored or shown."""
+        return self.uri
+
     def close(self) -> None:
         """Let go of what the source holds open."""
         return None

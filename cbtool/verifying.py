@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from cbtool.destination import Destination
 from cbtool.errors import MissingInput
 from cbtool.plan import Plan
 from cbtool.proof import Summary, joined
+from cbtool.reading import bare
 from cbtool.runner import Event, run_tasks
 
 CALL = "cbtool.stagers.verify:stage"
@@ -30,6 +31,7 @@ def verify(
     plan: Plan,
     backend: Backend,
     destination: Destination | None = None,
+    urls: Sequence[str] = (),
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> list[Verdict]:
     """Return a verdict for each part of the plan's chunks.
@@ -38,7 +40,7 @@ def verify(
     decoder where there is one. MissingInput if a written chunk is not there.
     """
     n_parts = len(plan[0].parts)
-    tasks = [*_source_tasks(plan), *_chunk_tasks(plan, destination)]
+    tasks = [*_source_tasks(plan, urls), *_chunk_tasks(plan, destination, urls)]
     found: dict[tuple[str, int, int], Summary] = {}
     keys = [key for key, _ in tasks]
     for outcome in run_tasks((task for _, task in tasks), backend, on_event=on_event):
@@ -50,8 +52,9 @@ def verify(
     return [_verdict(part, found) for part in range(n_parts)]
 
 
-def _source_tasks(plan: Plan) -> Iterator[tuple[tuple[str, int, int], dict[str, Any]]]:
+def _source_tasks(plan: Plan, urls: Sequence[str]) -> Iterator[tuple[tuple[str, int, int], dict[str, Any]]]:
     line = plan[0].to_line()
+    addresses = {bare(url): url for url in urls}
     for part in range(len(plan[0].parts)):
         seen: dict[str, str] = {}
         for chunk in plan:
@@ -59,13 +62,23 @@ def _source_tasks(plan: Plan) -> Iterator[tuple[tuple[str, int, int], dict[str, 
                 source = chunk.sources[number]
                 seen.setdefault(source.uri, source.version)
         for number, (uri, version) in enumerate(seen.items()):
-            yield ("source", number, part), {"call": CALL, "chunk": line, "uri": uri, "version": version}
+            yield (
+                ("source", number, part),
+                {
+                    "call": CALL,
+                    "chunk": line,
+                    "uri": addresses.get(uri, uri),
+                    "version": version,
+                },
+            )
 
 
-def _chunk_tasks(plan: Plan, destination: Destination | None) -> Iterator[tuple[tuple[str, int, int], dict[str, Any]]]:
+def _chunk_tasks(
+    plan: Plan, destination: Destination | None, urls: Sequence[str]
+) -> Iterator[tuple[tuple[str, int, int], dict[str, Any]]]:
     if destination is None:
         for chunk in plan:
-            yield ("chunk", chunk.chunk, 0), {"call": CALL, "chunk": chunk.to_line()}
+            yield ("chunk", chunk.chunk, 0), {"call": CALL, "chunk": chunk.to_line(), "urls": list(urls)}
         return
     there = {name for name, _ in destination.names()}
     for chunk in plan:

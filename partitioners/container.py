@@ -91,7 +91,11 @@ class Span:
 class Container(Protocol):
     """One way in which a stream lies in a source."""
 
-    def describe(self, source: Source) -> str:
+    @property
+    def free(self) -> bool:
+        """Whether a cut can be found near any byte without an index."""
+
+    def describe(self, source: Source, marks: Marks | None) -> str:
         """Say how the stream lies: ``none``, ``BGZF``, ``gzip``."""
 
     def needs_index(self, source: Source, options: Options) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cbtool import split
 from cbtool.asked import Options
+from cbtool.errors import UsageError
 from cbtool.partitioners.container import Container, Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source
@@ -49,7 +50,13 @@ def asked(tracks: Sequence[Track], by: str, options: Options) -> list[Cut]:
     """Return the cuts that *options* ask for."""
     total = sum(track.total(by) for track in tracks)
     wanted = targets(total, sum(track.source.size for track in tracks), options)
-    return find(tracks, wanted, by, 0 if options.records else SLACK * total / (len(wanted) + 1))
+    found = find(tracks, wanted, by, 0 if options.records else SLACK * total / (len(wanted) + 1))
+    if wanted and not found and options.on_the_fly and not tracks[0].container.free:
+        raise UsageError(
+            f"{tracks[0].source.uri}: cannot be cut on the fly: no gzip member begins near a cut",
+            hint="leave out --on-the-fly: one pass makes an index",
+        )
+    return found
 
 
 def targets(total: int, read_bytes: int, options: Options) -> list[int]:

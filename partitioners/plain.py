@@ -17,7 +17,9 @@ PART_BYTES = 32 * 1024 * 1024
 class Plain:
     """Cuts are bytes; nothing is decoded."""
 
-    def describe(self, source: Source) -> str:
+    free = True
+
+    def describe(self, source: Source, marks: Marks | None) -> str:
         return "none"
 
     def needs_index(self, source: Source, options: Options) -> str | None:

@@ -48,7 +48,7 @@ class Stream:
 
     def info(self, source: Source, index: Index | None) -> Info:
         track = self._track(source, index)
-        facts: dict[str, Any] = {"compression": track.container.describe(source), **track.how}
+        facts: dict[str, Any] = {"compression": track.container.describe(source, track.marks), **track.how}
         if track.marks:
             facts["records"] = int(track.marks.record[-1])
             facts["uncompressed_bytes"] = int(track.marks.offset[-1])

@@ -15,7 +15,7 @@ from cbtool.chunk import Chunk
 from cbtool.destination import Destination, open_destination
 from cbtool.errors import TaskFailed, UsageError
 from cbtool.ledger import proof
-from cbtool.reading import one_stream
+from cbtool.reading import chunk_of, one_stream
 from cbtool.stagers.scratch import read_blocks, scratch_folder, write_file, write_parts
 
 TOKENS = ("in", "in1", "in2", "out", "outdir", "name", "stem", "chunk", "core")
@@ -29,7 +29,7 @@ KEPT_CHARACTERS = 4096
 
 def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     """Run ``task["command"]`` on ``task["chunk"]``, and commit what it makes to ``task["destination"]``."""
-    chunk = Chunk.from_line(task["chunk"])
+    chunk = chunk_of(task)
     words, ok = list(task["command"]), frozenset(task.get("ok", (0,)))
     made = outputs(chunk, task)
     destination = open_destination(task["destination"])

@@ -11,6 +11,7 @@ from typing import Any
 from cbtool.chunk import Chunk
 from cbtool.destination import open_destination
 from cbtool.errors import TaskFailed
+from cbtool.reading import chunk_of
 
 
 def stage(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
 
     Without a destination what it returns is the result, pickled; with one, the bytes or text it returns are the output.
     """
-    chunk = Chunk.from_line(task["chunk"])
+    chunk = chunk_of(task)
     value = _unpacked(task["function"])(chunk)
     if task.get("destination") is None:
         return {"value": pack(value)}

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cbtool.chunk import Chunk
 from cbtool.detect import partitioner
 from cbtool.proof import summarise
-from cbtool.reading import open_parts
+from cbtool.reading import chunk_of, open_parts
 from cbtool.source import open_source
 
 
 def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     """Return the summaries of what the task names: ``chunk`` alone, or with ``uri`` a source or a written part."""
-    chunk = Chunk.from_line(task["chunk"])
+    chunk = chunk_of(task)
     how = partitioner(chunk.format)
     if "uri" not in task:
         parts = [summarise(how.records(part.blocks, chunk)) for part in open_parts(chunk)]

@@ -9,12 +9,12 @@ from typing import Any
 
 from cbtool.chunk import Chunk
 from cbtool.destination import open_destination
-from cbtool.reading import open_parts
+from cbtool.reading import chunk_of, open_parts
 
 
 def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     """Write the files of ``task["chunk"]`` into ``task["destination"]``."""
-    chunk = Chunk.from_line(task["chunk"])
+    chunk = chunk_of(task)
     destination = open_destination(task["destination"])
     created = [destination.create(part.name, part.blocks) for part in open_parts(chunk)]
     return {"outputs": outputs(chunk, task), "created": all(created)}

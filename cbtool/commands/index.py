@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cbtool.commands import options as o
+
+if TYPE_CHECKING:
+    from cbtool.source import Source
 
 
 def index(
@@ -31,20 +34,23 @@ def index(
     """
     from cbtool import sidecar
     from cbtool.detect import detect
+    from cbtool.progress import counting
     from cbtool.session import indexer, opened
     from cbtool.tables import show_facts
 
     say = o.note(quiet)
-    with opened(sources, unversioned=unversioned) as found:
+    todo: dict[str, list[Source]] = {}
+    with opened(sources, unversioned=unversioned) as found, counting(quiet) as on_event:
         for source in found:
             name = detect(source, form)
             known, place = sidecar.find(source, index_to)
             if known and not force:
-                say(f"{source.uri}: its index is fresh: {place}")
+                say(f"{source.uri}: its index is fresh")
+                show_facts({"uri": source.uri, "index": place}, as_json)
             elif dry_run:
                 say(f"{source.uri}: would be indexed: its index is {'fresh' if known else place}")
-                continue
             else:
-                known = indexer(workers or o.cores())(source, name)
-                place = sidecar.save(known, source, index_to)
-            show_facts({"uri": source.uri, "index": place}, as_json)
+                todo.setdefault(name, []).append(source)
+        for name, missing in todo.items():
+            for source, learnt in indexer(workers or o.cores(), on_event)(missing, name):
+                show_facts({"uri": source.uri, "index": sidecar.save(learnt, source, index_to)}, as_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cbtool.cli import COMMAND
 from cbtool.commands import options as o
 from cbtool.commands import running as r
 from cbtool.errors import UsageError
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
 
 
 def run(
-    source: r.Source,
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- CMD...", help="Several words: no shell. One word: bash -o pipefail."),
-    ] = None,
+    ctx: typer.Context,
+    sources: r.Sources,
     output: r.Output = None,
     ext: Annotated[str, typer.Option("--ext", metavar=".EXT", help="What the names of outputs end in.")] = "",
     ok: Annotated[str, typer.Option("--ok", metavar="N,N", help="Exit statuses of CMD that are no failure.")] = "0",
@@ -40,6 +38,7 @@ def run(
     form: o.As = None,
     index_to: o.IndexTo = None,
     unversioned: o.Unversioned = False,
+    source: o.Resupplied = None,
     workers: o.Workers = None,
     backend: o.Engine = "local",
     retries: r.Retries = None,
@@ -54,7 +53,8 @@ def run(
 ) -> None:
     """Run a command on every chunk: the chunk on its stdin (or in the file {in}), its stdout (or {out}) the output.
 
-    In CMD are replaced: {in} {in1} {in2} {out} {outdir} {name} {stem} {chunk} {core}; also $CBTOOL_IN and so on.
+    CMD follows --. Several words are run as they are, one word by bash -o pipefail. In it are replaced:
+    {in} {in1} {in2} {out} {outdir} {name} {stem} {chunk} {core}; also $CBTOOL_IN and so on.
     Without -o the outputs go to stdout, in the order of the chunks. The same command again does what is left.
 
     \b
@@ -65,15 +65,15 @@ def run(
     """
     from cbtool.job import Work
 
-    words, statuses = _checked(command, ok, ext)
+    words, statuses = _checked(ctx.meta.get(COMMAND), ok, ext)
     jobs = workers or o.cores()
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
-    plan = r.load(source, asked, form, index_to, unversioned, some, quiet)
-    work = Work("command", {"command": words, "ext": ext, "ok": statuses})
+    plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source)
+    work = Work("command", {"command": words, "ext": ext, "ok": statuses}, {"urls": urls})
     if dry_run:
         from cbtool.stagers.command import shell_lines
 
-        r.print_lines(source, asked, form, lambda name: shell_lines(plan, name, work.parameters, output))
+        r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, work.parameters, output))
         return
     settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
     if output is not None:

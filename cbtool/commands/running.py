@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cbtool.job import JobEvent, Report, Work
     from cbtool.plan import Plan
 
-Source = Annotated[
-    str, typer.Argument(metavar="PLAN|SRC", help="A plan (- is stdin), or what to plan: path, URI, glob.")
+Sources = Annotated[
+    list[str], typer.Argument(metavar="PLAN|SRC...", help="A plan (- is stdin), or what to plan: paths, URIs, globs.")
 ]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="DEST", help="A folder, or an s3:// prefix.")]
 Retries = Annotated[
@@ -55,27 +55,47 @@ class Settings:
 
 
 def load(
-    source: str, asked: Options, form: str | None, index_to: str | None, unversioned: bool, some: bool, quiet: bool
-) -> Plan:
-    """Return the plan that *source* is, or make one of it."""
+    sources: Sequence[str],
+    asked: Options,
+    form: str | None,
+    index_to: str | None,
+    unversioned: bool,
+    some: bool,
+    quiet: bool,
+    dry_run: bool,
+    urls: Sequence[str] | None,
+) -> tuple[Plan, list[str]]:
+    """Return the plan that *sources* are, or make one of them, and the signed URLs to open its sources by.
+
+    In a dry run an index goes where it is removed again.
+    """
+    from tempfile import TemporaryDirectory
+
+    from cbtool.reading import is_secret
     from cbtool.session import is_plan, load_plan, make_plan
 
-    if not is_plan(source):
+    secrets = [uri for uri in [*sources, *(urls or [])] if is_secret(uri)]
+    if len(sources) > 1 or not is_plan(sources[0]):
+        if dry_run and index_to is None:
+            with TemporaryDirectory(prefix="cbtool-") as aside:
+                return load(sources, asked, form, aside, unversioned, some, True, dry_run, urls)
         say = o.note(quiet)
-        return make_plan([source], asked, form=form, index_to=index_to, unversioned=unversioned, say=say)
+        plan = make_plan(sources, asked, form=form, index_to=index_to, unversioned=unversioned, say=say)
+        return plan, secrets
+    source = sources[0]
     given = (asked.chunks, asked.size, asked.records, asked.by, asked.name)
     if asked.on_the_fly or asked.paired or any(one is not None for one in given):
         raise UsageError(f"{source}: is a plan already", hint="name the source instead, or leave out -n, --size, …")
-    return load_plan(source, some)
+    return load_plan(source, some), secrets
 
 
-def partition_line(source: str, asked: Options, form: str | None) -> str | None:
-    """Return the command that makes the plan which `--dry-run` speaks of; None if *source* is a plan."""
+def partition_line(sources: Sequence[str], asked: Options, form: str | None) -> str | None:
+    """Return the command that makes the plan which `--dry-run` speaks of; None if they are a plan."""
     import shlex
 
     from cbtool.session import is_plan
 
-    if is_plan(source):
+    if len(sources) == 1 and is_plan(sources[0]):
         return None
     valued = {
         "-n": asked.chunks,
@@ -87,15 +107,17 @@ def partition_line(source: str, asked: Options, form: str | None) -> str | None:
     }
     words = [word for option, value in valued.items() if value is not None for word in (option, str(value))]
     words += ["--on-the-fly"] * asked.on_the_fly + ["--paired"] * asked.paired
-    return shlex.join(["cbtool", "partition", source, *words, "-o", DRY_RUN_PLAN])
+    return shlex.join(["cbtool", "partition", *sources, *words, "-o", DRY_RUN_PLAN])
 
 
-def print_lines(source: str, asked: Options, form: str | None, lines: Callable[[str], Iterable[str]]) -> None:
-    """Print what would be run: the making of a plan if *source* is none, and the *lines* for the plan's name."""
-    first = partition_line(source, asked, form)
+def print_lines(
+    sources: Sequence[str], asked: Options, form: str | None, lines: Callable[[str], Iterable[str]]
+) -> None:
+    """Print what would be run: the making of a plan if *sources* are none, and the *lines* for the plan's name."""
+    first = partition_line(sources, asked, form)
     if first is not None:
         typer.echo(first)
-    for line in lines(source if first is None else DRY_RUN_PLAN):
+    for line in lines(sources[0] if first is None else DRY_RUN_PLAN):
         typer.echo(line)
 
 

@@ -12,6 +12,7 @@ from cbtool.commands import options as o
 def verify(
     plan: Annotated[str, typer.Argument(metavar="PLAN|-", help="A plan, or - for one on stdin.")],
     destination: Annotated[str | None, typer.Argument(metavar="[DEST]", help="Where its chunks were written.")] = None,
+    source: o.Resupplied = None,
     workers: o.Workers = None,
     backend: o.Engine = "local",
     as_json: o.Json = False,
@@ -37,7 +38,7 @@ def verify(
     whole = load_plan(plan)
     where = open_destination(destination) if destination else None
     with engine(backend, workers or o.cores()) as runner, counting(quiet) as on_event:
-        verdicts = hold(whole, runner, where, on_event)
+        verdicts = hold(whole, runner, where, source or [], on_event)
     rows = [
         {
             "part": verdict.part + 1,

@@ -8,7 +8,7 @@ from cbtool.errors import UsageError
 
 
 def write(
-    source: r.Source,
+    sources: r.Sources,
     output: r.Output = None,
     chunks: o.Chunks = None,
     size: o.Size = None,
@@ -20,6 +20,7 @@ def write(
     form: o.As = None,
     index_to: o.IndexTo = None,
     unversioned: o.Unversioned = False,
+    source: o.Resupplied = None,
     workers: o.Workers = None,
     backend: o.Engine = "local",
     retries: r.Retries = None,
@@ -46,14 +47,14 @@ def write(
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
     jobs = workers or o.cores()
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
-    plan = r.load(source, asked, form, index_to, unversioned, some, quiet)
+    plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source)
     if dry_run:
         from cbtool.stagers.write import shell_lines
 
-        r.print_lines(source, asked, form, lambda name: shell_lines(plan, name, output))
+        r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, output))
         return
     settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
-    report = r.execute(plan, Work("write"), output, settings)
+    report = r.execute(plan, Work("write", unkeyed={"urls": urls}), output, settings)
     if as_json:
         r.say_report(report, output)
     report.check()

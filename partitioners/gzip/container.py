@@ -22,6 +22,10 @@ from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, unpac
 from cbtool.source import Cached, Range, Source
 
 SYNC_READ_BYTES = 128 * 1024
+UNCUT_BYTES = 64 * 1024
+MEMBER_SEARCH_BYTES = 16 * 1024 * 1024
+"""Where no member of plain gzip begins within so much, the chunk goes on to the next cut."""
+
 HEAD_MOST_BYTES = 1024 * 1024
 PART_BYTES = 16 * 1024 * 1024
 
@@ -30,14 +34,17 @@ class Gzip:
     """Cuts are bits: places where decoding can start, and how far behind them the record begins."""
 
     def __init__(self, head: bytes) -> None:
-        self.bgzf = is_bgzf(head)
+        self.bgzf = self.free = is_bgzf(head)
 
     @staticmethod
     def sniff(head: bytes) -> bool:
         return is_gzip(head)
 
-    def describe(self, source: Source) -> str:
-        return "BGZF" if self.bgzf else "gzip"
+    def describe(self, source: Source, marks: Marks | None) -> str:
+        if self.bgzf:
+            return "BGZF"
+        alone = marks is not None and len(marks.offset) == 2 and source.size > UNCUT_BYTES
+        return "gzip, without a place to cut at: one deflate block, or fixed Huffman codes" if alone else "gzip"
 
     def needs_index(self, source: Source, options: Options) -> str | None:
         if self.bgzf:
@@ -56,7 +63,8 @@ class Gzip:
         if len(grammar.newline) > 1:
             raise NeedsIndex(f"{source.uri}: where its characters begin can only be known from its start")
         near = Cached(source, SYNC_READ_BYTES)
-        at = (bgzf_sync if self.bgzf else member_sync)(near, nominal, source.size)
+        sync, limit = (bgzf_sync, source.size) if self.bgzf else (member_sync, nominal + MEMBER_SEARCH_BYTES)
+        at = sync(near, nominal, min(limit, source.size))
         if at is None:
             return None
         blocks = near.stream(at, source.size - at)

@@ -1,0 +1,80 @@
+"""What the tests have workers do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cbtool.backends.group import process_group, wait_for
+from cbtool.errors import FormatError
+
+Task = Mapping[str, Any]
+
+
+def echo(task: Task) -> dict[str, Any]:
+    return {"n": task["n"]}
+
+
+def pid(task: Task) -> dict[str, Any]:
+    return {"pid": os.getpid(), "parent": os.getppid()}
+
+
+def chatter(task: Task) -> dict[str, Any]:
+    print("this is not a frame")
+    os.write(1, b'{"result": 1}\n')
+    return {"n": 1}
+
+
+def die(task: Task) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def die_once(task: Task) -> dict[str, Any]:
+    """Die the first time; *mark* remembers."""
+    if not os.path.exists(task["mark"]):
+        Path(task["mark"]).touch()
+        die(task)
+    return {"n": 1}
+
+
+def bad_format(task: Task) -> dict[str, Any]:
+    raise FormatError("x.gz: bad", hint="unpack it", offset=7)
+
+
+def wrong(task: Task) -> dict[str, Any]:
+    raise ZeroDivisionError("by nothing")
+
+
+def leave(task: Task) -> dict[str, Any]:
+    sys.exit(5)
+
+
+def large(task: Task) -> dict[str, Any]:
+    return {"text": "x" * task["size"], "got": len(task["text"])}
+
+
+def spin(task: Task) -> dict[str, Any]:
+    """Begin things that would stay: a command and its children, a child of the worker; say their numbers in *file*."""
+    child = subprocess.Popen(["sleep", "300"])
+    with process_group(["bash", "-c", "sleep 300 & sleep 300 & wait"]) as process:
+        Path(task["file"] + ".part").write_text(f"{os.getpid()} {child.pid} {process.pid}")
+        os.rename(task["file"] + ".part", task["file"])
+        wait_for(process)
+    return {}
+
+
+def stuck(task: Task) -> dict[str, Any]:
+    """Do not listen to anything."""
+    Path(task["file"]).touch()
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
