@@ -9,7 +9,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def _logged(source: Source) -> list[int]:
     return starts
 
 
-def _no_indexer(source: Source, form: str) -> Index:
+def _no_indexer(sources: Sequence[Source], form: str) -> Iterable[tuple[Source, Index]]:
     raise AssertionError("a plan on the fly does not index")
 
 
