@@ -44,16 +44,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def python(code: str, installed: Path, folder: Path) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+def python(code: str, installed: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    settings = os.environ | {"PYTHONPATH": str(installed)}
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=settings, capture_output=True, text=True)
 
 
 def committed() -> set[str]:
@@ -86,7 +79,9 @@ def test_works_with_no_extra(installed: Path, tmp_path: Path) -> None:
         "print(cbtool.__file__, cbtool.verify(plan), sum(len(c.open().read()) for c in plan))\n"
         f"print([name for name in {EXTRAS!r} if name in sys.modules])"
     )
-    assert python(code, installed, tmp_path) == f"{installed}/cbtool/__init__.py 1000 7000\n[]\n"
+    ended = python(code, installed, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{installed}/cbtool/__init__.py 1000 7000\n[]\n"
 
 
 def test_help_imports_nothing_slow(installed: Path, tmp_path: Path) -> None:
@@ -95,13 +90,7 @@ def test_help_imports_nothing_slow(installed: Path, tmp_path: Path) -> None:
         "try: app(['--help'], prog_name='cbtool')\n"
         f"finally: print([name for name in {SLOW + EXTRAS!r} if name in sys.modules], file=sys.stderr)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-    )
+    ended = python(code, installed, tmp_path)
     assert ended.stderr == "[]\n"
 
 
