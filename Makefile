@@ -35,7 +35,7 @@ judges:
 	@benchmarks/apt.sh $(JUDGES)
 
 $(VENV)/made:
-	$(PYTHON) -m venv $(VENV) || { benchmarks/apt.sh ensurepip:python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(PYTHON) -m venv $(VENV) || { apt-get -q update && apt-get -q install -y python3-venv && $(PYTHON) -m venv $(VENV); }
 	@touch $@
 
 $(VENV)/base: $(VENV)/made pyproject.toml requirements.lock
