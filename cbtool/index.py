@@ -75,7 +75,9 @@ def load(data: bytes, where: str = "index") -> Index:
     """Read the bytes of an index file; FormatError if they are not one, whole and unharmed."""
 
     def wrong(why: str) -> FormatError:
-        return FormatError(f"{where}: not an index of this cbtool: {why}", hint="make it again: cbtool index --force")
+        ours = data.startswith(MAGIC[:6])
+        hint = "make it again: cbtool index --force" if ours else "name another place for indexes: --index-to DIR"
+        return FormatError(f"{where}: not an index of this cbtool: {why}", hint=hint, ours=ours)
 
     if data[:8] != MAGIC:
         raise wrong("it begins with other bytes")

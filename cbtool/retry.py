@@ -133,6 +133,11 @@ class Remote(Source):
         else:
             yield from at_once([partial(self.read, *one) for one in ranges])
 
+    @property
+    def pinned(self) -> bool:
+        # Each answer to a read says of which version it is. Where nothing was read, nothing is known.
+        return self.meter.requests > 0
+
     def changed(self) -> StaleError:
         """Return the error that says so."""
         hint = "make the plan (and the index) again"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cbtool.errors import CannotWrite, CbtoolError, MissingInput, NotAllowed, StaleError
+from cbtool.errors import CannotWrite, CbtoolError, FormatError, MissingInput, NotAllowed, StaleError
 from cbtool.index import Index, dump, load
 from cbtool.output import open_output
 from cbtool.permissions import readable_like, restrict
@@ -38,7 +38,7 @@ def cache_folder() -> Path:
 
 
 def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
-    """Return the index of *source*, and where it lies or why there is none: "missing", "stale"."""
+    """Return the index of *source*, and where it lies or why there is none: "missing", "stale", "damaged"."""
     state = "missing"
     for place in places(source, index_to):
         try:
@@ -48,6 +48,11 @@ def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
             continue
         except StaleError:
             state = "stale"
+            continue
+        except FormatError as error:
+            if not error.facts.get("ours"):
+                raise
+            state = "damaged"
             continue
         if (index.version, index.size) == (source.version, source.size):
             return index, place

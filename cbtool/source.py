@@ -81,6 +81,11 @@ class Source(ABC):
         """Raise StaleError unless the object is still the one that was opened."""
 
     @property
+    def pinned(self) -> bool:
+        """Whether all that was read is known to be of the version that was opened, so that no `check` is due."""
+        return False
+
+    @property
     def portable(self) -> bool:
         """Whether another process can open this source by its URI."""
         return True

@@ -96,6 +96,9 @@ def at_once(function: Callable[[int], Found], targets: Sequence[int]) -> Iterato
 
 
 def _after(one: Cut, other: Cut) -> bool:
+    """Say whether *one* lies behind *other*: by the record if it is known, for it can be reached from two places."""
+    if one.track == other.track and one.place.offset is not None and other.place.offset is not None:
+        return one.place.offset > other.place.offset
     key = [(cut.track, cut.place.at, cut.place.skip) for cut in (one, other)]
     return key[0] > key[1]
 
@@ -112,7 +115,8 @@ def _cut(tracks: Sequence[Track], number: int, target: int, by: str, slack: floa
     if place is None:
         later = next((i for i in range(number + 1, len(tracks)) if tracks[i].source.size), None)
         return Cut(later, tracks[later].container.begin()) if later is not None else None
-    return Cut(number, place) if number or place.at or place.skip else None
+    at_begin = place.offset == 0 if place.offset is not None else not (place.at or place.skip)
+    return Cut(number, place) if number or not at_begin else None
 
 
 def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
@@ -149,6 +153,19 @@ def _at_mark(track: Track, mark: int, by: str) -> Place | None:
     return track.container.at_mark(track.marks, mark, int(track.marks.weights(by)[mark]))
 
 
+def ended(data: bytes, newline: bytes) -> bytes:
+    r"""Return *data* with a last line that ends as the others do: a scanner tells only records that are whole.
+
+    >>> ended(b"a\r\nb", b"\n")
+    b'a\r\nb\r\n'
+    """
+    if data.endswith(newline):
+        return data
+    before = data[: max(0, data.rfind(b"\n"))]
+    returns = newline == b"\n" and before.endswith(b"\r") and not data.endswith(b"\r")
+    return data + b"\r" * returns + newline
+
+
 def starts_in(track: Track, data: bytes, offset: int, mark: int) -> Iterator[np.ndarray]:
     """Yield offset, ordinal and third weight of the record starts from *mark*'s to the next mark's, both included.
 
@@ -157,7 +174,10 @@ def starts_in(track: Track, data: bytes, offset: int, mark: int) -> Iterator[np.
     assert track.marks
     marks = track.marks
     first = int(marks.start[mark])
-    found = track.grammar.scanner(track.source.uri).feed(data[first - offset :])
+    data = data[first - offset :]
+    if marks.start[mark + 1] == marks.offset[-1]:
+        data = ended(data, track.grammar.newline)
+    found = track.grammar.scanner(track.source.uri).feed(data)
     inside = found.offset + first < marks.start[mark + 1]
     for values, base, end in (
         (found.offset, first, marks.start),

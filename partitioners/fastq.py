@@ -38,4 +38,4 @@ def grammar(how: Mapping[str, Any]) -> Fastq:
     return WrappedFastq() if how == WRAPPED else Fastq()
 
 
-PARTITIONER = Stream("fastq", ("bytes", "records", "bases"), detect, grammar, slow=WRAPPED)
+PARTITIONER = Stream("fastq", ("bytes", "records", "bases"), detect, grammar, slow=WRAPPED, shared=lambda hows: WRAPPED)

@@ -67,15 +67,18 @@ class Fastq:
         return FastqScanner(where)
 
     def split(self, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
+        scanner = FastqScanner("records")
         rest = b""
         for block in blocks:
+            scanner.feed(block)
             lines = (rest + block).split(b"\n")
             whole = (len(lines) - 1) // 4 * 4
             if whole:
-                yield _records(lines[:whole])
+                yield _records(lines[:whole], b"\r" in rest or b"\r" in block)
             rest = b"\n".join(lines[whole:])
+        scanner.finish()
         if rest.strip():
-            yield _records(rest.rstrip(b"\n").split(b"\n"))
+            yield _records(rest.split(b"\n")[:4], b"\r" in rest)
 
     def name(self, record: bytes) -> bytes:
         r"""Return the read's name without its mate number.
@@ -88,9 +91,11 @@ class Fastq:
         return name[:-2] if name[-2:] in (b"/1", b"/2") else name
 
 
-def _records(lines: list[bytes]) -> list[bytes]:
-    lines = [line.rstrip(b"\r") for line in lines] if lines and lines[0].endswith(b"\r") else lines
-    return [b"\n".join(four) for four in zip(lines[0::4], lines[1::4], lines[2::4], lines[3::4], strict=False)]
+def _records(lines: list[bytes], returns: bool) -> list[bytes]:
+    """Return records of four lines each, without *returns*; blank lines at the end of a file are none."""
+    lines = [line.rstrip(b"\r") for line in lines] if returns else lines
+    fours = zip(lines[0::4], lines[1::4], lines[2::4], lines[3::4], strict=True)
+    return [b"\n".join(four) for four in fours if four[0]]
 
 
 def could_be(lines: list[bytes], phase: int) -> bool:

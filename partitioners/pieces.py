@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -53,8 +53,11 @@ class Lane:
         return self._records[number] + (cut.place.record or 0 if cut else 0), weight
 
 
-def make(lanes: Sequence[Lane], number: int, stem: str, form: str) -> Chunk:
-    """Return chunk *number*: one part from each lane, between its cuts *number* and *number* + 1."""
+def make(lanes: Sequence[Lane], number: int, stem: str, form: str, how: Mapping[str, Any]) -> Chunk:
+    """Return chunk *number*: one part from each lane, between its cuts *number* and *number* + 1.
+
+    *how* says how the records of all sources lie.
+    """
     of = len(lanes[0].cuts) - 1
     sources: list[SourceRanges] = []
     found: list[dict[str, Any]] = []
@@ -85,7 +88,7 @@ def make(lanes: Sequence[Lane], number: int, stem: str, form: str) -> Chunk:
         overlap=None,
         requests=sum(length > 0 for source in sources for _, length in source.ranges),
         n_bytes=sum(length for source in sources for _, length in source.ranges),
-        recipe={"how": dict(lanes[0].tracks[0].how), "pieces": found},
+        recipe={"how": dict(how), "pieces": found},
     )
 
 
@@ -115,9 +118,12 @@ def recipe_pieces(chunk: Chunk) -> list[dict[str, Any]]:
     pieces = chunk.recipe.get("pieces")
     if isinstance(pieces, list) and all(
         isinstance(one, dict)
-        and one.get("kind") in CONTAINERS
-        and one.get("part") in range(len(chunk.parts))
-        and one.get("source") in range(len(chunk.sources))
+        and isinstance(one.get("kind"), str)
+        and one["kind"] in CONTAINERS
+        and type(one.get("part")) is int
+        and one["part"] in range(len(chunk.parts))
+        and type(one.get("source")) is int
+        and one["source"] in range(len(chunk.sources))
         and len(chunk.sources[one["source"]].ranges) == 1
         and isinstance(one.get("begin"), bool)
         for one in pieces
@@ -134,3 +140,5 @@ def _without(blocks: Iterator[bytes], prefix: bytes) -> Iterator[bytes]:
         if len(head) >= len(prefix):
             yield head.removeprefix(prefix)
             yield from blocks
+            return
+    yield head.removeprefix(prefix)

@@ -12,6 +12,8 @@ from cbtool.source import Range, Source
 
 MARK_BYTES = 256 * 1024
 PART_BYTES = 32 * 1024 * 1024
+MOST_PARTS = 256
+"""Parts are of the source alone, not of the number of workers: they show in the index, and so in the plan."""
 
 
 class Plain:
@@ -39,7 +41,7 @@ class Plain:
         return Place(first + found, first + found, None, first + found)
 
     def parts(self, source: Source, workers: int) -> list[Range]:
-        n = max(1, min(4 * workers, source.size // PART_BYTES))
+        n = max(1, min(MOST_PARTS, source.size // PART_BYTES))
         edges = [source.size * k // n for k in range(n + 1)]
         return [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
 

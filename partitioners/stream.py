@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
@@ -28,8 +27,10 @@ HEAD_BYTES = 64 * 1024
 COLUMNS = ("offset", "start", "record", "third")
 
 
-def _words(how: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in how.items())
+def combined(before: int, crc: int, length: int) -> int:
+    """Return the CRC-32 of bytes with the CRC *before* and then *length* bytes with *crc*."""
+    joined: int = isal_zlib.crc32_combine(before, int(crc), int(length))
+    return joined
 
 
 class Stream:
@@ -37,6 +38,7 @@ class Stream:
 
     *detect* says from the head of the plain stream how its records lie (JSON), or None if it is not of this format;
     *grammar* makes that into a `Grammar`. *slow* is how they lie if not as detected: then only a pass can tell.
+    *shared* says how the records of sources that differ can be read alike, or None.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Stream:
         detect: Callable[[bytes], dict[str, Any] | None],
         grammar: Callable[[Mapping[str, Any]], Grammar],
         slow: Mapping[str, Any] | None = None,
+        shared: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any] | None] = lambda hows: None,
     ) -> None:
         self.name, self.weights, self.detect, self.grammar, self.slow = name, weights, detect, grammar, slow
+        self.shared = shared
 
     def sniff(self, head: bytes, uri: str) -> bool:
         return self.detect(plain_head(head, uri)) is not None
@@ -112,6 +116,12 @@ class Stream:
             keep = len(part.arrays["offset"]) - (not last)
             for name, array in part.arrays.items():
                 is_text = f"{name[:-1]}_at" in part.arrays
+                if name == "crc":
+                    ends = part.arrays["offset"]
+                    array = np.array(
+                        [combined(shift[name], *one) for one in zip(array, ends, strict=True)], array.dtype
+                    )
+                    shift[name] = int(array[-1])
                 joined[name].append(array if last or is_text else array[:keep])
                 if name in COLUMNS or name.endswith("_at"):
                     joined[name][-1] = joined[name][-1] + shift[name]
@@ -125,6 +135,8 @@ class Stream:
         container: Container = Gzip(head) if Gzip.sniff(head) else Plain()
         plain = plain_head(head, source.uri)
         how = index.facts.get("how") if index else self.detect(plain)
+        if how is None and not head:
+            how = {}
         if how is None:
             raise FormatError(f"{source.uri}: is not {self.name}", hint="see what it is: cbtool info")
         marks = None
@@ -141,32 +153,31 @@ class Stream:
         full = [track for track in tracks if not track.empty]
         if not full:
             raise FormatError(f"{sources[0].uri}: holds no records: there is nothing to cut")
-        alike = self._alike(full)
         if options.paired:
             lanes, stem = pairs.lanes(tracks, by, options)
         else:
             stem, suffix = stem_and_suffix(sources[0].uri, tracks[0].grammar.suffix)
             stem = safe(options.name or stem)
-            begin = Cut(0, alike[0].container.begin())
-            lanes = [Lane(alike, [begin, *cuts.asked(alike, by, options), None], stem, suffix, by)]
+            begin = Cut(0, full[0].container.begin())
+            lanes = [Lane(full, [begin, *cuts.asked(full, by, options), None], stem, suffix, by)]
         form = self._format(tracks[0])
-        return [pieces.make(lanes, number, stem, form) for number in range(len(lanes[0].cuts) - 1)]
+        how = self._how(full)
+        return [pieces.make(lanes, number, stem, form, how) for number in range(len(lanes[0].cuts) - 1)]
 
-    def _alike(self, tracks: Sequence[Track]) -> Sequence[Track]:
-        """Return the tracks with one grammar for all: a chunk may lie across two sources."""
-        hows = {json.dumps(track.how, sort_keys=True): track.how for track in tracks}
-        if len(hows) == 1:
-            return tracks
-        if self.slow is not None and self.slow in hows.values():
-            return [replace(track, how=self.slow, grammar=self.grammar(self.slow)) for track in tracks]
-        differ = next(track for track in tracks if track.how != tracks[0].how)
-        raise UsageError(
-            f"{tracks[0].source.uri} has {_words(tracks[0].how)}, {differ.source.uri} has {_words(differ.how)}",
-            hint="a plan is of sources that are alike: make one for each kind",
-        )
+    def _how(self, tracks: Sequence[Track]) -> Mapping[str, Any]:
+        """Return how the records of all *tracks* can be read: a chunk may lie across two sources."""
+        other = next((track for track in tracks if track.how != tracks[0].how), None)
+        how = tracks[0].how if other is None else self.shared([track.how for track in tracks])
+        if other is not None and how is None:
+            a, b = (", ".join(map(str, track.how.values())) for track in (tracks[0], other))
+            raise UsageError(
+                f"{tracks[0].source.uri} is {a}, {other.source.uri} is {b}: they cannot be in one chunk",
+                hint="one plan for each encoding",
+            )
+        return how or {}
 
     def build(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[Part]:
-        grammar = self.grammar(chunk.recipe.get("how", {}))
+        grammar = self._grammar_of(chunk)
         for number, part in enumerate(chunk.parts):
             yield Part(part.name, pieces.build(chunk, grammar, number, sources))
 
@@ -174,4 +185,10 @@ class Stream:
         return self._track(source, None).container.whole(source)
 
     def records(self, blocks: Iterator[bytes], chunk: Chunk) -> Iterator[list[bytes]]:
-        return self.grammar(chunk.recipe.get("how", {})).split(blocks)
+        return self._grammar_of(chunk).split(blocks)
+
+    def _grammar_of(self, chunk: Chunk) -> Grammar:
+        how = chunk.recipe.get("how")
+        if not isinstance(how, dict):
+            raise FormatError(f"chunk {chunk.chunk}: its recipe is not one of {self.name}", hint="make the plan again")
+        return self.grammar(how)

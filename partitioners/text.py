@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cbtool.errors import FormatError
@@ -19,6 +19,9 @@ MARKS = {
 }
 """Byte order marks; the longer before those that they begin with."""
 
+UNMARKED = {"encoding": "ascii-compatible"}
+MARKED = {"encoding": "utf-8-sig"}
+
 
 def detect(head: bytes) -> dict[str, Any] | None:
     r"""Return the encoding as far as it matters to cuts; None for what is not text: it holds NUL bytes.
@@ -29,7 +32,7 @@ def detect(head: bytes) -> dict[str, Any] | None:
     for mark, encoding in MARKS.items():
         if head.startswith(mark):
             return {"encoding": encoding}
-    return None if b"\0" in head else {"encoding": "ascii-compatible"}
+    return None if b"\0" in head else dict(UNMARKED)
 
 
 def grammar(how: Mapping[str, Any]) -> Lines:
@@ -43,4 +46,9 @@ def grammar(how: Mapping[str, Any]) -> Lines:
     raise FormatError(f"no text encoding is called {encoding!r}")
 
 
-PARTITIONER = Stream("text", ("bytes", "records"), detect, grammar)
+def shared(hows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the encoding in which all can be read: where one is marked as UTF-8, so are the chunks."""
+    return MARKED if all(how in (MARKED, UNMARKED) for how in hows) else None
+
+
+PARTITIONER = Stream("text", ("bytes", "records"), detect, grammar, shared=shared)

@@ -28,6 +28,8 @@ MEMBER_SEARCH_BYTES = 16 * 1024 * 1024
 
 HEAD_MOST_BYTES = 1024 * 1024
 PART_BYTES = 16 * 1024 * 1024
+MOST_PARTS = 256
+"""Parts are of the source alone, not of the number of workers: they show in the index, and so in the plan."""
 
 
 class Gzip:
@@ -69,12 +71,17 @@ class Gzip:
             return None
         blocks = near.stream(at, source.size - at)
         kept: list[bytes] = []
-        plain = _keeping(decode(blocks, Checkpoint(at * 8, None), None, source.uri), kept)
-        skip = sync_in(plain, None, grammar, source.uri)
+        starts: list[tuple[int, int]] = []
+        skip = sync_in(
+            _keeping(blocks, Inflater(Checkpoint(at * 8, None), source.uri), kept, starts), None, grammar, source.uri
+        )
         if skip is None:
             return None
+        # From the last member that begins before the record: so it is one place, from wherever it is looked for.
+        at, made = [start for start in starts if start[1] <= skip][-1]
+        skip -= made
         if skip <= HEAD_LIMIT_BYTES:
-            return Place(at * 8, None, None, at, skip, b"".join(kept)[:skip])
+            return Place(at * 8, None, None, at, skip, b"".join(kept)[made : made + skip])
         return Place(at * 8, None, None, at, skip, None, None, self._block_after(near, at, skip))
 
     def _block_after(self, source: Source, at: int, skip: int) -> tuple[int, bool]:
@@ -93,7 +100,7 @@ class Gzip:
                 return source.size * 8, False
 
     def parts(self, source: Source, workers: int) -> list[Range]:
-        n = max(1, min(4 * workers, source.size // PART_BYTES)) if self.bgzf else 1
+        n = max(1, min(MOST_PARTS, source.size // PART_BYTES)) if self.bgzf else 1
         edges = [source.size * k // n for k in range(n + 1)]
         return [(a, b - a) for a, b in itertools.pairwise(edges)]
 
@@ -160,11 +167,16 @@ class Gzip:
         return whole(source)
 
 
-def _keeping(blocks: Iterator[bytes], kept: list[bytes]) -> Iterator[bytes]:
-    """Yield *blocks*, and put each in *kept*."""
+def _keeping(
+    blocks: Iterator[bytes], inflater: Inflater, kept: list[bytes], starts: list[tuple[int, int]]
+) -> Iterator[bytes]:
+    """Yield what *blocks* decode to, and put it in *kept*; in *starts* where members begin: byte, offset in it."""
     for block in blocks:
-        kept.append(block)
-        yield block
+        kept.append(b"".join(inflater.feed(block)))
+        starts += inflater.starts
+        inflater.starts.clear()
+        yield kept[-1]
+    inflater.finish()
 
 
 def plain_head(head: bytes, uri: str) -> bytes:

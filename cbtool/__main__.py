@@ -1,0 +1,5 @@
+"""``python -m cbtool``: the command line."""
+
+from cbtool.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""The two stores in which every promise is held: a folder, and object storage on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cases import CASES, Case, Files
+from tests.conftest import S3
+
+
+@dataclass
+class Store:
+    """A place for sources and outputs; *top* is what its URIs begin with."""
+
+    kind: str
+    top: str
+    s3: S3 | None = None
+
+    def put(self, name: str, data: bytes) -> str:
+        if self.s3:
+            return self.s3.put(name, data)
+        path = Path(self.top) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return str(path)
+
+    def put_all(self, files: Files) -> list[str]:
+        return [self.put(name, data) for name, data in files.items()]
+
+    def at(self, name: str) -> str:
+        return f"{self.top}/{name}"
+
+    def get(self, name: str) -> bytes:
+        return self.s3.get(name) if self.s3 else (Path(self.top) / name).read_bytes()
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the names of all files, but for those in hidden folders."""
+        if self.s3:
+            found = self.s3.keys()
+        else:
+            top = Path(self.top)
+            found = [str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()]
+        return sorted(name for name in found if name.startswith(prefix) and "/.cbtool" not in name)
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Every case."""
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(params=[case for case in CASES if case.main], ids=str)
+def main_case(request: pytest.FixtureRequest) -> Case:
+    """One case for each format."""
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "folder":
+        (tmp_path / "store").mkdir()
+        yield Store("folder", str(tmp_path / "store"))
+    else:
+        s3: S3 = request.getfixturevalue("s3")
+        yield Store("s3", f"s3://{s3.bucket}", s3)
