@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
+from io import UnsupportedOperation
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from cbtool.errors import CbtoolError
+from cbtool.errors import CannotWrite, CbtoolError
+from cbtool.output import not_full
 from cbtool.settings import defaults
 
 COMMANDS = {
@@ -60,15 +63,24 @@ class Cli(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            value = super().invoke(ctx)
-            sys.stdout.flush()
+            with not_full("standard output"):
+                value = super().invoke(ctx)
+                sys.stdout.flush()
             return value
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            let_go_of_stdout()
             raise typer.Exit(128 + signal.SIGPIPE) from None
         except CbtoolError as error:
+            if isinstance(error, CannotWrite):
+                let_go_of_stdout()
             report(error)
             raise typer.Exit(error.exit_code) from None
+
+
+def let_go_of_stdout() -> None:
+    """Send what is still to be written nowhere, so that it is not tried, and complained of, again at the end."""
+    with suppress(UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def take_config(args: list[str]) -> tuple[str | None, list[str]]:

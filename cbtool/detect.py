@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cbtool.contracts import Partitioner
-from cbtool.errors import FormatError
+from cbtool.errors import ConfigError, FormatError
 from cbtool.naming import COMPRESSED
 from cbtool.registry import entries, load
 from cbtool.source import Source
@@ -27,16 +27,22 @@ def detect(source: Source, form: str | None = None) -> str:
         return form.removesuffix(".gz")
     head = source.read(0, min(HEAD_BYTES, source.size))
     promised = _promised(source.uri)
+    if not head:
+        return promised or "text"
     if promised:
-        if not head or partitioner(promised).sniff(head, source.uri):
+        if partitioner(promised).sniff(head, source.uri):
             return promised
         raise FormatError(
             f"{source.uri}: its name says {promised}, but it begins with {head[:20]!r}",
             hint="if the name is wrong, say what it is: --as text",
         )
-    for name, _ in entries("partitioners"):
-        if partitioner(name).sniff(head, source.uri):
-            return name
+    # Text last: it takes whatever no other format does, third parties' included.
+    for name in sorted((name for name, _ in entries("partitioners")), key=lambda name: name == "text"):
+        try:
+            if partitioner(name).sniff(head, source.uri):
+                return name
+        except ConfigError:
+            continue  # not installed
     raise FormatError(
         f"{source.uri}: no format begins with {head[:20]!r}", hint="see `cbtool formats`, or say what it is: --as"
     )

@@ -6,15 +6,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk
 from cbtool.contracts import Backend
-from cbtool.errors import FormatError, UsageError
+from cbtool.destination import open_destination
+from cbtool.errors import FormatError, MissingInput, UsageError
 from cbtool.expand import expand
 from cbtool.index import Index
 from cbtool.indexing import build
+from cbtool.ledger import PLAN
 from cbtool.partitioners.pairs import in_pairs
 from cbtool.partitioning import Indexer, partition
 from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
@@ -97,9 +100,14 @@ def is_plan(argument: str) -> bool:
 
 
 def load_plan(argument: str, some: bool = False) -> Plan:
-    """Read a whole plan from a file, an object, or stdin (``-``)."""
+    """Read a whole plan from a file, an object, stdin (``-``), or the folder or prefix of a run."""
     if argument == "-":
         return complete(read_chunks(sys.stdin.buffer, "stdin"), "stdin", some)
+    if argument.endswith("/") or Path(argument).is_dir():
+        lines = open_destination(argument).read(PLAN)
+        if lines is None:
+            raise MissingInput(f"{argument}: no plan, and no run has begun there")
+        return complete(read_chunks(lines.splitlines(), argument), argument, some)
     with open_source(argument) as source:
         blocks = source.stream(0, source.size) if source.size else iter(())
         return complete(read_chunks(_lines(blocks), source.uri), source.uri, some)

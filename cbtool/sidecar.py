@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cbtool.errors import CannotWrite, CbtoolError, FormatError, MissingInput, NotAllowed, StaleError
 from cbtool.index import Index, dump, load
-from cbtool.output import open_output, told
+from cbtool.output import open_output
 from cbtool.permissions import readable_like, restrict
 from cbtool.source import Source, open_source
 
@@ -22,12 +22,14 @@ def places(source: Source, index_to: str | None) -> Iterator[str]:
 
     *index_to* is a folder, a prefix, or "cache"; without it, beside the source and then the cache.
     """
+    digest = hashlib.blake2b(source.uri.encode(), digest_size=16).hexdigest()
     if index_to and index_to != CACHE:
-        yield f"{index_to.rstrip('/')}/{source.uri.rpartition('/')[2]}{SUFFIX}"
+        # Sources of one name may come from several folders.
+        yield f"{index_to.rstrip('/')}/{source.uri.rpartition('/')[2]}.{digest[:8]}{SUFFIX}"
         return
     if index_to != CACHE and not source.uri.startswith(("http://", "https://")):
         yield source.uri + SUFFIX
-    yield str(cache_folder() / (hashlib.blake2b(source.uri.encode(), digest_size=16).hexdigest() + SUFFIX))
+    yield str(cache_folder() / (digest + SUFFIX))
 
 
 def cache_folder() -> Path:
@@ -66,9 +68,8 @@ def save(index: Index, source: Source, index_to: str | None) -> str:
     refused: CbtoolError | None = None
     for place in places(source, index_to):
         try:
-            if "://" not in place and (index_to or place.startswith(str(cache_folder()))):
-                with told(place):
-                    Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if "://" not in place and Path(place).parent != Path(source.uri).parent:
+                _make_folder(Path(place).parent)
             with open_output(place) as file:
                 restrict(file, readable_like([source.uri]))
                 file.write(dump(index))
@@ -76,3 +77,11 @@ def save(index: Index, source: Source, index_to: str | None) -> str:
         except (CannotWrite, NotAllowed) as error:
             refused = error
     raise refused or CannotWrite(f"{source.uri}: no place for its index", hint="choose one: --index-to DIR")
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for indexes, for its owner alone: they may hold excerpts of data."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CannotWrite(f"{folder}: {error.strerror}", hint="choose another place: --index-to DIR") from None

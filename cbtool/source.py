@@ -7,6 +7,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, BinaryIO
@@ -124,63 +125,72 @@ def coalesce(ranges: Sequence[Range]) -> dict[Range, list[int]]:
 
 
 class LocalSource(Source):
-    """A file on this machine. Its version: size, mtime in ns, inode, and a hash of its first and last 64 KiB."""
+    """A file on this machine. Its version: size, mtime in ns, inode, and a hash of its first and last 64 KiB.
+
+    It is opened for each read, so that a plan may be of more files than a process may hold open.
+    """
 
     def __init__(self, path: str) -> None:
+        super().__init__(os.path.abspath(path), 0, "")
+        self.size, self.version = self._look()
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
         try:
             # O_NONBLOCK: a FIFO without a writer would be waited for.
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(self.uri, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
-            raise MissingInput(f"{path}: no such file", uri=path) from None
+            raise MissingInput(f"{self.uri}: no such file", uri=self.uri) from None
         except PermissionError:
-            raise NotAllowed(f"{path}: permission denied", uri=path) from None
+            raise NotAllowed(f"{self.uri}: permission denied", uri=self.uri) from None
         except OSError as error:
-            raise MissingInput(f"{path}: {error.strerror}", uri=path) from None
-        status = os.fstat(self._fd)
-        if stat.S_ISDIR(status.st_mode):
-            os.close(self._fd)
-            raise UsageError(f"{path}: is a folder", hint=f"name its files: {path.rstrip('/')}/*", uri=path)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(self._fd)
-            raise UsageError(f"{path}: not a regular file", hint="cbtool reads ranges; save the stream to a file first")
-        super().__init__(os.path.abspath(path), status.st_size, "")
-        self.version = self._version()
+            raise MissingInput(f"{self.uri}: {error.strerror}", uri=self.uri) from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
-    def _version(self) -> str:
-        status = os.fstat(self._fd)
-        head = os.pread(self._fd, EDGE_BYTES, 0)
-        tail = os.pread(self._fd, EDGE_BYTES, max(0, status.st_size - EDGE_BYTES))
+    def _look(self) -> tuple[int, str]:
+        with self._opened() as file:
+            status = os.fstat(file)
+            if stat.S_ISDIR(status.st_mode):
+                raise UsageError(f"{self.uri}: is a folder", hint=f"name its files: {self.uri}/*", uri=self.uri)
+            if not stat.S_ISREG(status.st_mode):
+                hint = "cbtool reads ranges; save the stream to a file first"
+                raise UsageError(f"{self.uri}: not a regular file", hint=hint, uri=self.uri)
+            head = os.pread(file, EDGE_BYTES, 0)
+            tail = os.pread(file, EDGE_BYTES, max(0, status.st_size - EDGE_BYTES))
         facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ino} ".encode()
-        return "file:" + hashlib.blake2b(facts + head + tail, digest_size=16).hexdigest()
+        return status.st_size, "file:" + hashlib.blake2b(facts + head + tail, digest_size=16).hexdigest()
 
     def read(self, start: int, length: int) -> bytes:
-        data = os.pread(self._fd, length, start)
-        while 0 < len(data) < length and (more := os.pread(self._fd, length - len(data), start + len(data))):
-            data += more
+        with self._opened() as file:
+            data = os.pread(file, length, start)
+            while 0 < len(data) < length and (more := os.pread(file, length - len(data), start + len(data))):
+                data += more
         if len(data) != length:
-            raise StaleError(f"{self.uri}: it has become shorter", hint="plan again", uri=self.uri)
+            raise self._shorter()
         self.meter.add(1, length)
         return data
 
     def stream(self, start: int, length: int) -> Iterator[bytes]:
         self.meter.add(1, 0)
         at, end = start, start + length
-        while at < end:
-            data = os.pread(self._fd, min(STREAM_BLOCK_BYTES, end - at), at)
-            if not data:
-                raise StaleError(f"{self.uri}: it has become shorter", hint="plan again", uri=self.uri)
-            self.meter.add(0, len(data))
-            yield data
-            at += len(data)
+        with self._opened() as file:
+            while at < end:
+                data = os.pread(file, min(STREAM_BLOCK_BYTES, end - at), at)
+                if not data:
+                    raise self._shorter()
+                self.meter.add(0, len(data))
+                yield data
+                at += len(data)
+
+    def _shorter(self) -> StaleError:
+        return StaleError(f"{self.uri}: it has become shorter", hint="plan again", uri=self.uri)
 
     def check(self) -> None:
-        if self._version() != self.version:
+        if self._look() != (self.size, self.version):
             raise StaleError(f"{self.uri}: it changed while it was read", hint="plan again", uri=self.uri)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 class Cached(Source):

@@ -14,7 +14,7 @@ def even(total: int, n_chunks: int) -> list[int]:
     """Return the weights at which *total* is cut into *n_chunks* even parts: fewer if there is less than one a part.
 
     >>> even(10, 4)
-    [2, 5, 8]
+    [3, 5, 8]
     >>> even(2, 5)
     [1]
     """

@@ -32,6 +32,8 @@ class Track:
     grammar: Grammar
     how: Mapping[str, Any]
     marks: Marks | None
+    empty: bool
+    """Whether it is known to hold nothing."""
 
     def total(self, by: str) -> int:
         """Return the weight of all: exact from the index, else bytes as stored."""

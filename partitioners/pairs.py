@@ -72,13 +72,13 @@ def lanes(tracks: Sequence[Track], by: str, options: Options) -> tuple[list[Lane
     for cut, mate in _mates(ones, twos, by, options):
         first.append(cut)
         second.append(mate)
-    for a, b in zip(first, second, strict=True):
-        if a and b:
-            _check_names(ones[a.track], twos[b.track], a.place, b.place)
+    for one, two in zip(ones, twos, strict=True):
+        if not one.empty:
+            _check_names(one, two, one.container.begin(), two.container.begin())
     stem, suffixes = _names(ones[0], twos[0], options)
     return [
-        Lane(ones, [*first, None], f"{stem}_1", suffixes[0]),
-        Lane(twos, [*second, None], f"{stem}_2", suffixes[1]),
+        Lane(ones, [*first, None], f"{stem}_1", suffixes[0], by),
+        Lane(twos, [*second, None], f"{stem}_2", suffixes[1], by),
     ], stem
 
 
@@ -100,19 +100,25 @@ def _mates(ones: Sequence[Track], twos: Sequence[Track], by: str, options: Optio
     before = np.cumsum([0, *totals])
     wanted = cuts.targets(int(before[-1]), sum(t.source.size for t in [*ones, *twos]), options)
     slack = 0 if options.records else cuts.SLACK * int(before[-1]) / (len(wanted) + 1)
-    last = (0, 0)
-    for target in wanted:
+
+    def mates_at(target: int) -> tuple[Cut, Cut] | None:
         i = int(np.searchsorted(before, target, "right")) - 1
         record = round(_record_at(ones[i], twos[i], target - int(before[i]), by))
         one = cuts.nearest(ones[i], record, "records", _records_in(ones[i], slack, by))
         if one is None and i + 1 < len(ones):
             i, one = i + 1, ones[i + 1].container.begin()
-        if one is None or (i, one.record or 0) <= last:
-            continue
-        last = i, one.record or 0
-        two = cuts.nearest(twos[i], last[1], "records", 0) if last[1] else twos[i].container.begin()
+        if one is None or not (i or one.record):
+            return None
+        two = cuts.nearest(twos[i], one.record, "records", 0) if one.record else twos[i].container.begin()
         assert two
-        yield _weighed(ones[i], Cut(i, one), by), _weighed(twos[i], Cut(i, two), by)
+        _check_names(ones[i], twos[i], one, two)
+        return _weighed(ones[i], Cut(i, one), by), _weighed(twos[i], Cut(i, two), by)
+
+    last = (0, 0)
+    for found in cuts.at_once(mates_at, wanted):
+        if found and last < (found[0].track, found[0].place.record or 0):
+            last = found[0].track, found[0].place.record or 0
+            yield found
 
 
 def _record_at(one: Track, two: Track, target: int, by: str) -> float:

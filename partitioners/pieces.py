@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from cbtool.chunk import Chunk, PartOf, SourceRanges
@@ -32,20 +32,28 @@ def runs(tracks: Sequence[Track], first: Cut | None, last: Cut | None) -> Iterat
             yield track, a, b
 
 
-@dataclass(frozen=True)
 class Lane:
-    """What one part of every chunk is made from: sources in order, cut at the same number of places as other lanes.
+    """What one part of every chunk is made from: sources in order, cut at as many places as other lanes.
 
     *cuts* begins with the begin of the first source and ends with None, the end of the last.
     """
 
-    tracks: Sequence[Track]
-    cuts: Sequence[Cut | None]
-    stem: str
-    suffix: str
+    def __init__(self, tracks: Sequence[Track], cuts: Sequence[Cut | None], stem: str, suffix: str, by: str) -> None:
+        self.tracks, self.cuts, self.stem, self.suffix, self.by = tracks, cuts, stem, suffix, by
+        exact = all(track.marks for track in tracks)
+        self._weights = list(accumulate((track.total(by) for track in tracks), initial=0))
+        self._records = list(accumulate((track.total("records") for track in tracks), initial=0)) if exact else None
+
+    def before(self, cut: Cut | None) -> tuple[int | None, int]:
+        """Return how many records (None where that is not known) and how much weight lie before a cut."""
+        number = cut.track if cut else len(self.tracks)
+        weight = self._weights[number] + (cut.place.weight if cut else 0)
+        if self._records is None:
+            return None, weight
+        return self._records[number] + (cut.place.record or 0 if cut else 0), weight
 
 
-def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str, how: Mapping[str, Any]) -> Chunk:
+def make(lanes: Sequence[Lane], number: int, stem: str, form: str, how: Mapping[str, Any]) -> Chunk:
     """Return chunk *number*: one part from each lane, between its cuts *number* and *number* + 1.
 
     *how* says how the records of all sources lie.
@@ -61,9 +69,9 @@ def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str, how:
             found.append({"part": part, "source": len(sources), "begin": a == track.container.begin(), **recipe})
             sources.append(SourceRanges(track.source.uri, track.source.version, track.source.size, (one,)))
         parts.append(PartOf(numbered(lane.stem, number, of) + lane.suffix, tuple(range(begin, len(sources)))))
-    edges = [[measure(lane.tracks, cut, by) for cut in lane.cuts[number : number + 2]] for lane in lanes]
-    first, last = edges[0]
-    exact = first.record is not None and last.record is not None
+    edges = [(lane.before(lane.cuts[number]), lane.before(lane.cuts[number + 1])) for lane in lanes]
+    (first, begin_weight), (last, end_weight) = edges[0]
+    exact = first is not None and last is not None
     return Chunk(
         plan="",
         chunk=number,
@@ -73,35 +81,15 @@ def make(lanes: Sequence[Lane], number: int, stem: str, form: str, by: str, how:
         name=numbered(stem, number, of) + lanes[0].suffix,
         sources=tuple(sources),
         parts=tuple(parts),
-        records=sum(b.record - a.record for a, b in edges if a.record is not None and b.record is not None)
-        if exact
-        else None,
-        weight=sum(b.weight - a.weight for a, b in edges),
-        by=by,
-        core={"records": [first.record, last.record]} if exact else {"bytes": [first.weight, last.weight]},
+        records=sum((b or 0) - (a or 0) for (a, _), (b, _) in edges) if exact else None,
+        weight=sum(b - a for (_, a), (_, b) in edges),
+        by=lanes[0].by,
+        core={"records": [first, last]} if exact else {"bytes": [begin_weight, end_weight]},
         overlap=None,
-        requests=len(sources),
+        requests=sum(length > 0 for source in sources for _, length in source.ranges),
         n_bytes=sum(length for source in sources for _, length in source.ranges),
         recipe={"how": dict(how), "pieces": found},
     )
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How much lies before a cut, in all sources of its lane."""
-
-    record: int | None
-    weight: int
-
-
-def measure(tracks: Sequence[Track], cut: Cut | None, by: str) -> Measure:
-    """Return records (None where they are not known) and weight before *cut*."""
-    n = cut.track if cut else len(tracks)
-    weight = sum(track.total(by) for track in tracks[:n]) + (cut.place.weight if cut else 0)
-    if not all(track.marks for track in tracks):
-        return Measure(None, weight)
-    records = sum(track.total("records") for track in tracks[:n])
-    return Measure(records + (cut.place.record or 0 if cut else 0), weight)
 
 
 def build(chunk: Chunk, grammar: Grammar, part: int, sources: Sequence[Source]) -> Iterator[bytes]:

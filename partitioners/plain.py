@@ -37,7 +37,7 @@ class Plain:
         if nominal >= source.size:
             return None
         # From the byte before: a record that begins exactly at `nominal` is then found by the newline that ends it.
-        first = max(0, nominal - max(1, len(grammar.prefix)))
+        first = max(0, nominal - len(grammar.newline))
         found = sync_in(_growing(source, first), first, grammar, source.uri)
         if found is None or first + found >= source.size:
             return None

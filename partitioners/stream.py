@@ -73,6 +73,8 @@ class Stream:
     def needs_index(self, source: Source, options: Options) -> str | None:
         track = self._track(source, None)
         why = None
+        if track.empty:
+            return None
         if options.paired:
             why = "mates are cut at the same record numbers"
         elif options.records is not None or options.by not in (None, "bytes"):
@@ -131,9 +133,8 @@ class Stream:
     def _track(self, source: Source, index: Index | None) -> Track:
         head = source.read(0, min(HEAD_BYTES, source.size))
         container: Container = Gzip(head) if Gzip.sniff(head) else Plain()
-        how: Any = index.facts.get("how") if index else self.detect(plain_head(head, source.uri))
-        if how is None and not head:
-            how = {}
+        plain = plain_head(head, source.uri)
+        how: Any = index.facts.get("how") if index else self.detect(plain)
         if how is None:
             raise FormatError(f"{source.uri}: is not {self.name}", hint="see what it is: cbtool info")
         marks = None
@@ -142,34 +143,34 @@ class Stream:
             arrays = dict(index.arrays)
             offset, start, record, third = (arrays.pop(column) for column in COLUMNS)
             marks = Marks(offset, start, record, third, arrays)
-        return Track(source, container, self.grammar(how), how, marks)
+        empty = not plain and source.size <= len(head)
+        return Track(source, container, self.grammar(how), how, marks, empty)
 
     def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:
         tracks = [self._track(*one) for one in zip(sources, indexes, strict=True)]
         by = options.by or ("records" if options.records else "bytes")
+        full = [track for track in tracks if not track.empty]
+        if not full:
+            raise FormatError(f"{sources[0].uri}: holds no records: there is nothing to cut")
         if options.paired:
             lanes, stem = pairs.lanes(tracks, by, options)
         else:
             stem, suffix = stem_and_suffix(sources[0].uri, tracks[0].grammar.suffix)
             stem = safe(options.name or stem)
-            lanes = [
-                Lane(
-                    tracks, [Cut(0, tracks[0].container.begin()), *cuts.asked(tracks, by, options), None], stem, suffix
-                )
-            ]
+            begin = Cut(0, full[0].container.begin())
+            lanes = [Lane(full, [begin, *cuts.asked(full, by, options), None], stem, suffix, by)]
         form = self._format(tracks[0])
-        how = self._how(tracks)
-        return [pieces.make(lanes, number, stem, form, by, how) for number in range(len(lanes[0].cuts) - 1)]
+        how = self._how(full)
+        return [pieces.make(lanes, number, stem, form, how) for number in range(len(lanes[0].cuts) - 1)]
 
     def _how(self, tracks: Sequence[Track]) -> Mapping[str, Any]:
-        """Return how the records of all *tracks* can be read."""
-        full = [track for track in tracks if track.source.size]
-        other = next((track for track in full if track.how != full[0].how), None)
-        how = full[0].how if other is None else self.shared([track.how for track in full])
+        """Return how the records of all *tracks* can be read: a chunk may lie across two sources."""
+        other = next((track for track in tracks if track.how != tracks[0].how), None)
+        how = tracks[0].how if other is None else self.shared([track.how for track in tracks])
         if other is not None and how is None:
-            a, b = (", ".join(map(str, track.how.values())) for track in (full[0], other))
+            a, b = (", ".join(map(str, track.how.values())) for track in (tracks[0], other))
             raise UsageError(
-                f"{full[0].source.uri} is {a}, {other.source.uri} is {b}: they cannot be in one chunk",
+                f"{tracks[0].source.uri} is {a}, {other.source.uri} is {b}: they cannot be in one chunk",
                 hint="one plan for each encoding",
             )
         return how or {}

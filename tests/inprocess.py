@@ -13,9 +13,9 @@ from typing import Any
 
 import typer.testing
 
+from cbtool.asked import Options
 from cbtool.chunk import Chunk
 from cbtool.cli import app
-from cbtool.asked import Options
 from cbtool.contracts import Limits
 from cbtool.destination import open_destination
 from cbtool.indexing import build
