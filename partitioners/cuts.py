@@ -123,7 +123,10 @@ def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
     marks, weights = track.marks, track.marks.weights(by)
     mark = int(split.line(weights, [target])[0])
     if abs(int(weights[mark]) - target) <= slack:
-        return _at_mark(track, mark, by)
+        if marks.start[mark] >= marks.offset[-1]:
+            return None
+        if place := track.container.at_mark(marks, mark, int(weights[mark])):
+            return place
     mark = int(np.searchsorted(weights, target, "right")) - 1
     if mark + 1 >= len(weights):
         return None
@@ -139,16 +142,9 @@ def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
             best = int(split.line(cumulative, [target])[0])
     else:
         best = int(split.line(cumulative, [target])[0])
-    if offsets[best] >= marks.start[mark + 1]:
-        return _at_mark(track, mark + 1, by)
-    return track.container.place(span, int(offsets[best]), int(records[best]), int(cumulative[best]))
-
-
-def _at_mark(track: Track, mark: int, by: str) -> Place | None:
-    assert track.marks
-    if track.marks.start[mark] >= track.marks.offset[-1]:
+    if offsets[best] >= marks.offset[-1]:
         return None
-    return track.container.at_mark(track.marks, mark, int(track.marks.weights(by)[mark]))
+    return track.container.place(span, int(offsets[best]), int(records[best]), int(cumulative[best]))
 
 
 def ended(data: bytes, newline: bytes) -> bytes:

@@ -208,4 +208,6 @@ def _check(index: Index, container: Container, source: Source) -> None:
             right &= int(array[-1]) == len(arrays[f"{name.removesuffix('_at')}s"])
     right = right and int(arrays.get("bit", arrays["offset"])[-1]) <= source.size * 8
     if not right:
-        raise FormatError(f"{source.uri}: its index is not one of this cbtool", hint="make it again: cbtool index --force")
+        raise FormatError(
+            f"{source.uri}: its index is not one of this cbtool", hint="make it again: cbtool index --force"
+        )

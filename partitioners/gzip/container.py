@@ -15,7 +15,15 @@ from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, 
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.boundaries import boundaries
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
-from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
+from cbtool.partitioners.gzip.members import (
+    BGZF_MOST_BYTES,
+    bgzf_size,
+    bgzf_sizes,
+    bgzf_sync,
+    is_bgzf,
+    is_gzip,
+    member_sync,
+)
 from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
 from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
 from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, unpack_window
@@ -85,22 +93,10 @@ class Gzip:
         skip -= made
         if skip <= HEAD_LIMIT_BYTES:
             return Place(at * 8, None, None, at, skip, b"".join(kept)[made : made + skip])
-        return Place(at * 8, None, None, at, skip, None, None, self._block_after(near, at, skip))
-
-    def _block_after(self, source: Source, at: int, skip: int) -> tuple[int, bool]:
-        """Return the first member start that is *skip* bytes of the stream or more behind the one at byte *at*."""
-        if not self.bgzf:
-            raise NeedsIndex(f"{source.uri}: a record of more than {HEAD_LIMIT_BYTES} bytes lies across two members")
-        stop = at
-        while True:
-            stop = min(source.size, stop + 8 * SYNC_READ_BYTES)
-            starts, sizes = bgzf_sizes(source, at, stop)
-            behind = np.cumsum(sizes)
-            first = int(np.searchsorted(behind, skip))
-            if first + 1 < len(starts):
-                return int(starts[first + 1]) * 8, False
-            if stop == source.size:
-                return source.size * 8, False
+        size = bgzf_size(near.read(at, min(BGZF_MOST_BYTES, source.size - at)), 0) if self.bgzf else None
+        if size is None:
+            raise NeedsIndex(f"{source.uri}: more than {HEAD_LIMIT_BYTES} bytes lie between a member and a record")
+        return Place(at * 8, None, None, at, skip, None, None, ((at + size) * 8, False))
 
     def parts(self, source: Source, workers: int) -> list[Range]:
         n = max(1, min(MOST_PARTS, source.size // PART_BYTES)) if self.bgzf else 1

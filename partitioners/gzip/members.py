@@ -30,7 +30,7 @@ def is_gzip(head: bytes) -> bool:
 
 def is_bgzf(head: bytes) -> bool:
     """Say whether *head* begins with the header of a BGZF block."""
-    return _bgzf_size(head, 0) is not None
+    return bgzf_size(head, 0) is not None
 
 
 def header_end(buffer: bytes, at: int = 0) -> int | None:
@@ -73,7 +73,7 @@ def _check_header_crc(header: bytes, stored: bytes) -> None:
         raise ValueError("a gzip header with a wrong checksum")
 
 
-def _bgzf_size(buffer: bytes, at: int) -> int | None:
+def bgzf_size(buffer: bytes, at: int) -> int | None:
     """Return the length in bytes of the BGZF block at *at*, or None if there is no header of one."""
     if buffer[at : at + 4] != MAGIC + b"\x04" or len(buffer) < at + 12:
         return None
@@ -99,7 +99,7 @@ def _is_chain(buffer: bytes, at: int, to_end: bool) -> bool | None:
     for _ in range(3):
         if to_end and at == len(buffer):
             return True
-        size = _bgzf_size(buffer, at)
+        size = bgzf_size(buffer, at)
         if size is None:
             return None if not to_end and len(buffer) < at + BGZF_MOST_BYTES else False
         at += size
@@ -119,7 +119,7 @@ def bgzf_sizes(source: Source, start: int, stop: int) -> tuple[npt.NDArray[np.in
     for block in source.stream(start, stop - start):
         buffer += block
         at = 0
-        while (size := _bgzf_size(buffer, at)) is not None and at + size <= len(buffer):
+        while (size := bgzf_size(buffer, at)) is not None and at + size <= len(buffer):
             offsets.append(base + at)
             at += size
             sizes.append(int.from_bytes(buffer[at - 4 : at], "little"))

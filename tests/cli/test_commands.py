@@ -37,7 +37,7 @@ def plan(reads: Path) -> Plan:
 
 def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     """Run a line of bash in which ``cbtool`` is this one."""
-    script = f"cbtool() {{ {CBTOOL} \"$@\"; }}; export -f cbtool; {line}"
+    script = f'cbtool() {{ {CBTOOL} "$@"; }}; export -f cbtool; {line}'
     return subprocess.run(["bash", "-c", script], cwd=cwd, capture_output=True, timeout=60, env=ENVIRONMENT)
 
 
@@ -192,7 +192,9 @@ def test_help_loads_nothing_heavy() -> None:
             heavy = {"numpy", "rich", "boto3", "botocore", "obstore", "isal", "rapidgzip", "lithops", "urllib3", "asyncio"}
             print(sorted(heavy & set(sys.modules)), file=sys.stderr)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, env=ENVIRONMENT)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, env=ENVIRONMENT
+    )
     assert done.returncode == 0 and "partition" in done.stdout
     assert done.stderr.strip() == "[]"
 
@@ -205,7 +207,9 @@ def test_head_ends_what_it_reads_from_with_141(plan: Plan) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("line", ["read reads.plan -k 1", "partition reads.fastq.gz -n 4", "show reads.plan", "info reads.plan --as text"])
+@pytest.mark.parametrize(
+    "line", ["read reads.plan -k 1", "partition reads.fastq.gz -n 4", "show reads.plan", "info reads.plan --as text"]
+)
 def test_a_full_device_ends_with_73(line: str, plan: Plan) -> None:
     done = shell(f"cbtool {line} > /dev/full", Path.cwd())
     assert done.returncode == 73, done.stderr
