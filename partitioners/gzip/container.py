@@ -13,7 +13,7 @@ from cbtool.asked import Options
 from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
-from cbtool.partitioners.gzip.boundaries import boundaries
+from cbtool.partitioners.gzip.boundaries import around, boundaries
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
 from cbtool.partitioners.gzip.members import (
     BGZF_MOST_BYTES,
@@ -113,23 +113,24 @@ class Gzip:
         first = first or self.end(source, None)
         return survey_blocks(source, first, last, grammar)
 
-    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int | None) -> Span:
         offset, end = int(marks.offset[mark]), int(marks.start[mark + 1])
+        crc = int(marks.own["crc"][mark])
         stop = int(np.searchsorted(marks.offset, end))
         first, last = _checkpoint(marks, mark), _checkpoint(marks, stop)
+        edge = Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
+        if near is not None and not self.bgzf and (found := around(source, first, offset, edge, near)):
+            return Span(offset, *found, crc, False)
         begin, length = first.bit // 8, -(-last.bit // 8) - first.bit // 8
         cached = Cached(source, length + FOLLOWING_BYTES)
-        at_end = stop + 1 == len(marks.offset)
-        final = None if at_end else (last.bit, last.window is not None)
+        final = None if stop + 1 == len(marks.offset) else (last.bit, last.window is not None)
         data = b"".join(decode(cached.stream(begin, length), first, final, source.uri))
-        edges = self._edges(cached, first, last, offset, near) + [
-            Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
-        ]
-        return Span(offset, data[: end - offset], tuple(edges), int(marks.own["crc"][mark]))
+        edges = self._edges(cached, first, last, offset)
+        return Span(offset, data[: end - offset], (*edges, edge), crc)
 
-    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int, near: int) -> list[Edge]:
+    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int) -> list[Edge]:
         if not self.bgzf:
-            found = boundaries(source, first, offset, last.bit, near=near)
+            found = boundaries(source, first, offset, last.bit)
             begin = Edge(first.bit, first.window is not None, offset, first.window)
             return [begin, *(Edge(bit, True, made, window) for bit, made, window in found)]
         starts, sizes = bgzf_sizes(source, first.bit // 8, last.bit // 8)
@@ -138,12 +139,13 @@ class Gzip:
 
     def place(self, span: Span, start: int, record: int, weight: int) -> Place:
         edge = [edge for edge in span.edges if edge.offset <= start][-1]
-        later = next(edge for edge in span.edges if edge.offset >= start)
+        later = next((edge for edge in span.edges if edge.offset >= start), None)
         skip = start - edge.offset
         head = span.data[edge.offset - span.offset : start - span.offset] if skip <= HEAD_LIMIT_BYTES else None
         crc = isal_zlib.crc32(span.data[: start - span.offset], span.crc)
         window = pack_window(edge.window) if edge.window is not None else None
-        return Place(edge.bit, start, record, weight, skip, head, window, (later.bit, later.inside), crc)
+        after = (later.bit, later.inside) if later else None
+        return Place(edge.bit, start, record, weight, skip, head, window, after, crc)
 
     def at_mark(self, marks: Marks, mark: int, weight: int) -> Place | None:
         own, skip = marks.own, int(marks.start[mark] - marks.offset[mark])
