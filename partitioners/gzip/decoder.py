@@ -24,6 +24,7 @@ from cbtool.source import open_source
 
 SLOT_BYTES = 1 << 20
 N_SLOTS = 6
+KEPT_BYTES = 8 << 20
 FREE, NOTHING = -1, -2
 NUMBER = struct.Struct("<q")
 PR_SET_PDEATHSIG = 1
@@ -118,6 +119,8 @@ class Link:
 def main(memory: int, descriptor: int, parent: int) -> None:
     """Decode what the parent names; errors are told after all that comes before them."""
     die_with(parent)
+    # The C library gives back to the system what is larger than all that was freed before, and fetches it again.
+    bytes(KEPT_BYTES)
     with socket.socket(fileno=descriptor) as link:
         one = Link(link, memory)
         try:

@@ -56,7 +56,8 @@ def beside(source: Source) -> Generator[Stretch, None, None]:
             theirs.close()
             with suppress(BrokenPipeError, ConnectionResetError):
                 ours.sendall(json.dumps({"uri": source.address, "version": source.version}).encode() + b"\n")
-            yield from _Parent(source.uri, ours, memory).stretches()
+            with mmap.mmap(memory, N_SLOTS * SLOT_BYTES, prot=mmap.PROT_READ) as ring, ours.makefile("rb") as heard:
+                yield from _Parent(source.uri, ours, heard).stretches(ring)
     finally:
         theirs.close()
         ours.close()
@@ -66,19 +67,18 @@ def beside(source: Source) -> Generator[Stretch, None, None]:
 class _Parent:
     """What the decoder's parent does: takes the output, frees the slots, searches, packs windows."""
 
-    def __init__(self, where: str, link: socket.socket, memory: int) -> None:
-        self._where, self._socket = where, link
-        self._heard: BinaryIO = link.makefile("rb")
-        self._ring = memoryview(mmap.mmap(memory, N_SLOTS * SLOT_BYTES, prot=mmap.PROT_READ))
+    def __init__(self, where: str, link: socket.socket, heard: BinaryIO) -> None:
+        self._where, self._socket, self._heard = where, link, heard
         self._search = Search()
         self._windows: deque[bytes] = deque()
 
-    def stretches(self) -> Generator[Stretch, None, None]:
+    def stretches(self, ring: mmap.mmap) -> Generator[Stretch, None, None]:
         while True:
             line, data = self._hear()
             if "slot" in line:
                 at = line["slot"] * SLOT_BYTES
-                yield self._found(line["marks"]), self._ring[at : at + line["used"]]
+                with memoryview(ring) as whole, whole[at : at + line["used"]] as view:
+                    yield self._found(line["marks"]), view
                 self._tell(FREE)
             elif "search" in line:
                 bit = self._search.possible(line["search"], data)
