@@ -167,7 +167,7 @@ class MarkMaker:
         self._settled: list[tuple[int, int, int, int]] = []
         self._waiting: list[tuple[int, bytearray]] = []
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes | memoryview) -> None:
         """Scan the next *block* of the stream."""
         for _, head in self._waiting if self.keep else ():
             head += block[: HEAD_LIMIT_BYTES - len(head)]

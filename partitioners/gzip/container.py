@@ -14,6 +14,7 @@ from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.boundaries import around, boundaries
+from cbtool.partitioners.gzip.deflate import FOLLOWING_BYTES
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
 from cbtool.partitioners.gzip.members import (
     BGZF_MOST_BYTES,
@@ -26,7 +27,7 @@ from cbtool.partitioners.gzip.members import (
 )
 from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
 from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
-from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, unpack_window
+from cbtool.partitioners.gzip.windows import pack_window, unpack_window
 from cbtool.source import Cached, Range, Source
 
 SYNC_READ_BYTES = 128 * 1024
