@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from cbtool.errors import CannotWrite, CbtoolError
 from cbtool.output import not_full
-from cbtool.settings import defaults
+from cbtool.settings import defaults, fitting
 
 COMMANDS = {
     "info": ("cbtool.commands.info:info", "Say what a source is: format, size, counts, state of the index."),
@@ -56,7 +56,8 @@ class Cli(TyperGroup):
             # What follows is the user's command, which no parser here should look at.
             end = rest.index("--")
             ctx.meta[COMMAND], rest = rest[end + 1 :], rest[:end]
-        settings = {"help_option_names": ["-h", "--help"], "default_map": defaults(config or ctx.params["config"])}
+        known = fitting(defaults(config or ctx.params["config"]), rest)
+        settings = {"help_option_names": ["-h", "--help"], "default_map": known}
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         one.command(name, context_settings=settings)(getattr(import_module(module), function))
         return name, get_command(one), rest

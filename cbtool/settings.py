@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,13 @@ def _read(path: Path, must_exist: bool) -> dict[str, Any]:
         if not isinstance(value, HARMLESS[name]) or (isinstance(value, bool) and HARMLESS[name] is not bool):
             raise ConfigError(f"{path}: {name} = {value!r} is of the wrong type")
     return {name.replace("-", "_"): str(value) if name == "chunks" else value for name, value in settings.items()}
+
+
+def fitting(settings: dict[str, Any], args: Sequence[str]) -> dict[str, Any]:
+    """Leave out how to cut where the command line says it: there is one way to cut, and flags come first.
+
+    >>> fitting({"size": "64MB", "workers": 2}, ["reads.fq", "-n4"])
+    {'workers': 2}
+    """
+    cuts = any(arg.startswith(("-n", "--chunks", "--size", "--records")) for arg in args)
+    return {name: value for name, value in settings.items() if not (cuts and name in ("chunks", "size"))}

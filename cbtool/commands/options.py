@@ -37,7 +37,7 @@ Workers = Annotated[
 ]
 Engine = Annotated[str, typer.Option("--backend", metavar="NAME", envvar="CBTOOL_BACKEND", help="Where tasks run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="CBTOOL_QUIET", help="Say nothing but errors.")]
 Some = Annotated[bool, typer.Option("--some", help="Accept a part of a plan.")]
 
 

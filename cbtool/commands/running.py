@@ -25,9 +25,18 @@ Sources = Annotated[
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="DEST", help="A folder, or an s3:// prefix.")]
 Retries = Annotated[
     int | None,
-    typer.Option("--retries", metavar="N", min=0, help="Try failing chunks again [default: 2, where it may pass]."),
+    typer.Option(
+        "--retries",
+        metavar="N",
+        min=0,
+        envvar="CBTOOL_RETRIES",
+        help="Try failing chunks again [default: 2, where it may pass].",
+    ),
 ]
-Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Limit for each chunk.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0.001, envvar="CBTOOL_TIMEOUT", help="Limit for each chunk."),
+]
 Scratch = Annotated[
     str | None,
     typer.Option("--scratch", metavar="DIR", envvar="CBTOOL_SCRATCH", help="Where temporary files go [TMPDIR]."),
