@@ -144,6 +144,9 @@ class Stream:
             offset, start, record, third = (arrays.pop(column) for column in COLUMNS)
             marks = Marks(offset, start, record, third, arrays)
         empty = not plain and source.size <= len(head)
+        if empty:
+            for _ in container.whole(source) if head else ():  # it may hold nothing because it is cut short
+                pass
         return Track(source, container, self.grammar(how), how, marks, empty)
 
     def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:
@@ -208,4 +211,6 @@ def _check(index: Index, container: Container, source: Source) -> None:
             right &= int(array[-1]) == len(arrays[f"{name.removesuffix('_at')}s"])
     right = right and int(arrays.get("bit", arrays["offset"])[-1]) <= source.size * 8
     if not right:
-        raise FormatError(f"{source.uri}: its index is not one of this cbtool", hint="make it again: cbtool index --force")
+        raise FormatError(
+            f"{source.uri}: its index is not one of this cbtool", hint="make it again: cbtool index --force"
+        )
