@@ -32,7 +32,8 @@ class Row:
         sign = "<=" if self.at_most else ">="
         found = "" if self.found is None else f"{self.found:.3g} {self.unit}"
         wanted = "" if self.wanted is None else f"{sign} {self.wanted:g} {self.unit}"
-        return [self.work, self.peer, self.measure, self.ours, self.theirs, found, wanted, self.verdict]
+        cells = [self.work, self.peer, self.measure, self.ours, self.theirs, found, wanted, self.verdict]
+        return [cell.replace("|", "\\|") for cell in cells]
 
 
 HEAD = ["work", "peer", "measure", "cbtool", "peer's", "found", "wanted", ""]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from cbtool.contracts import Backend
+from cbtool.contracts import Backend, Partitioner
 from cbtool.detect import partitioner
 from cbtool.errors import FormatError
 from cbtool.index import Index, dump, load
 from cbtool.runner import Event, run_tasks
-from cbtool.source import Range, Source
+from cbtool.source import LocalSource, Range, Source
 
 CALL = "cbtool.stagers.index:stage"
 
@@ -34,6 +34,9 @@ def build(
             yield source, format_.merge([format_.index(source, (0, source.size))])
     remote = [source for source in sources if source.portable]
     parts = [format_.index_parts(source, workers) for source in remote]
+    if [len(of_source) for of_source in parts] == [1] and isinstance(remote[0], LocalSource):
+        yield remote[0], _one(remote[0], format_, on_event)
+        return
     again: list[Source] = []
     for number, found in _passes(remote, parts, form, backend, on_event):
         if isinstance(found, FormatError):
@@ -46,6 +49,15 @@ def build(
         if isinstance(found, FormatError):
             raise found
         yield again[number], format_.merge(found)
+
+
+def _one(source: Source, format_: Partitioner, on_event: Callable[[Event], None]) -> Index:
+    """Pass over a source of one part in this process: a worker would first have to start, and be all that runs."""
+    on_event(Event("start", 0, 1))
+    index = format_.index(source, (0, source.size))
+    source.check()
+    on_event(Event("done", 0, 1))
+    return format_.merge([index])
 
 
 def _passes(

@@ -114,6 +114,8 @@ class Remote(Source):
     The meter counts what reading takes; looking for size and version when it is opened or checked is not in it.
     """
 
+    readers = 8
+
     @abstractmethod
     def _get(self, start: int, length: int) -> Iterator[bytes]:
         """Yield the bytes in blocks, by one metered request pinned to the version; Passing if it breaks off."""

@@ -47,6 +47,8 @@ class Source(ABC):
     """What changes when the content does: ``etag:…``, ``generation:…``, ``file:…``, ``modified:…``."""
     note: str | None = None
     """What is to be said of it, as that its version is weak."""
+    readers: int = 1
+    """How many reads are worth having under way at once."""
     resupply: bool = False
     """Whether *uri* lacks a query or password that it was opened with, and that must be given again (``--source``)."""
 

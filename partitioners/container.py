@@ -93,6 +93,8 @@ class Span:
     edges: tuple[Edge, ...] = ()
     crc: int = 0
     """CRC-32 of the plain stream before it, if the container keeps one."""
+    whole: bool = True
+    """Whether it reaches to the record of the next mark; else it ends somewhat behind what was asked for."""
 
 
 class Container(Protocol):
@@ -127,10 +129,10 @@ class Container(Protocol):
     def survey(self, source: Source, part: Range, grammar: Grammar) -> Marks:
         """Pass over *part* of *source*. Offsets and ordinals count from the part's first record."""
 
-    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int | None) -> Span:
         """Return the stream from *mark* to the first record that starts at or after the next mark.
 
-        Of the edges in it, those about the offset *near* are enough.
+        With *near*, an offset, a part of that with an edge on each side of it is enough.
         """
 
     def place(self, span: Span, start: int, record: int, weight: int) -> Place:
@@ -165,7 +167,7 @@ class MarkMaker:
         self._settled: list[tuple[int, int, int, int]] = []
         self._waiting: list[tuple[int, bytearray]] = []
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes | memoryview) -> None:
         """Scan the next *block* of the stream."""
         for _, head in self._waiting if self.keep else ():
             head += block[: HEAD_LIMIT_BYTES - len(head)]

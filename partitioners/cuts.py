@@ -12,13 +12,12 @@ import numpy as np
 from cbtool import split
 from cbtool.asked import Options
 from cbtool.errors import UsageError
-from cbtool.partitioners.container import Container, Marks, Place, is_after
+from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Container, Marks, Place, Span, is_after
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source
 
 Found = TypeVar("Found")
 
-AT_ONCE = 8
 SLACK = 0.009
 """A cut may lie this part of a chunk beside its target, where that saves reading."""
 
@@ -83,15 +82,18 @@ def find(tracks: Sequence[Track], wanted: Sequence[int], by: str, slack: float) 
         return _cut(tracks, number, target - int(before[number]), by, slack)
 
     found: list[Cut] = []
-    for cut in at_once(cut_at, wanted):
+    for cut in at_once(cut_at, wanted, tracks[0].source.readers):
         if cut and (not found or _after(cut, found[-1])):
             found.append(cut)
     return found
 
 
-def at_once(function: Callable[[int], Found], targets: Sequence[int]) -> Iterator[Found]:
-    """Yield what *function* finds for each target, in order; a few are sought at once, so that reads overlap."""
-    with ThreadPoolExecutor(min(AT_ONCE, len(targets) or 1)) as pool:
+def at_once(function: Callable[[int], Found], targets: Sequence[int], readers: int) -> Iterator[Found]:
+    """Yield what *function* finds for each target, in order; with some *readers*, so many are sought at once."""
+    if readers == 1:
+        yield from map(function, targets)
+        return
+    with ThreadPoolExecutor(readers) as pool:
         yield from pool.map(function, targets)
 
 
@@ -123,14 +125,20 @@ def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
     marks, weights = track.marks, track.marks.weights(by)
     mark = int(split.line(weights, [target])[0])
     if abs(int(weights[mark]) - target) <= slack:
-        return _at_mark(track, mark, by)
+        if marks.start[mark] >= marks.offset[-1]:
+            return None
+        if place := track.container.at_mark(marks, mark, int(weights[mark])):
+            return place
     mark = int(np.searchsorted(weights, target, "right")) - 1
     if mark + 1 >= len(weights):
         return None
     near = target if by == "bytes" else int(np.interp(target, weights[mark : mark + 2], marks.start[mark : mark + 2]))
-    span = track.container.span(track.source, marks, mark, near)
-    offsets, records, thirds = starts_in(track, span.data, span.offset, mark)
-    cumulative = {"bytes": offsets, "records": records}.get(by, thirds)
+    for about in (near, None):
+        span = track.container.span(track.source, marks, mark, about)
+        offsets, records, thirds = starts_in(track, span, mark)
+        cumulative = {"bytes": offsets, "records": records}.get(by, thirds)
+        if len(cumulative) and cumulative[-1] >= target:
+            break
     if slack and span.edges:
         edges = np.unique(np.searchsorted(offsets, [edge.offset for edge in span.edges]))
         edges = edges[edges < len(offsets)]
@@ -139,16 +147,9 @@ def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
             best = int(split.line(cumulative, [target])[0])
     else:
         best = int(split.line(cumulative, [target])[0])
-    if offsets[best] >= marks.start[mark + 1]:
-        return _at_mark(track, mark + 1, by)
-    return track.container.place(span, int(offsets[best]), int(records[best]), int(cumulative[best]))
-
-
-def _at_mark(track: Track, mark: int, by: str) -> Place | None:
-    assert track.marks
-    if track.marks.start[mark] >= track.marks.offset[-1]:
+    if offsets[best] >= marks.offset[-1]:
         return None
-    return track.container.at_mark(track.marks, mark, int(track.marks.weights(by)[mark]))
+    return track.container.place(span, int(offsets[best]), int(records[best]), int(cumulative[best]))
 
 
 def ended(data: bytes, newline: bytes) -> bytes:
@@ -164,22 +165,23 @@ def ended(data: bytes, newline: bytes) -> bytes:
     return data + b"\r" * returns + newline
 
 
-def starts_in(track: Track, data: bytes, offset: int, mark: int) -> Iterator[np.ndarray]:
-    """Yield offset, ordinal and third weight of the record starts from *mark*'s to the next mark's, both included.
+def starts_in(track: Track, span: Span, mark: int) -> Iterator[np.ndarray]:
+    """Yield offset, ordinal and third weight of the record starts in *span*, from *mark*'s on.
 
-    *data* is the plain stream from *offset* up to the record of the next mark.
+    Where the span is whole, to the next mark's, which is included.
     """
     assert track.marks
     marks = track.marks
     first = int(marks.start[mark])
-    data = data[first - offset :]
-    if marks.start[mark + 1] == marks.offset[-1]:
+    data = span.data[max(0, first - span.offset) :]
+    if span.whole and marks.start[mark + 1] == marks.offset[-1]:
         data = ended(data, track.grammar.newline)
     found = track.grammar.scanner(track.source.uri).feed(data)
-    inside = found.offset + first < marks.start[mark + 1]
-    for values, base, end in (
+    end = marks.start[mark + 1] if span.whole else span.edges[-1].offset + HEAD_LIMIT_BYTES
+    inside = found.offset + first < end
+    for values, base, column in (
         (found.offset, first, marks.start),
         (np.arange(len(found.offset)), int(marks.record[mark]), marks.record),
         (found.weight, int(marks.third[mark]), marks.third),
     ):
-        yield np.append(values[inside] + base, end[mark + 1])
+        yield np.append(values[inside] + base, column[mark + 1 : mark + 1 + span.whole])

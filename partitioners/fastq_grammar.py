@@ -118,7 +118,7 @@ class FastqScanner:
         self.rest = b""
         self.at = self.records = self.bases = 0
 
-    def feed(self, block: bytes) -> Starts:
+    def feed(self, block: bytes | memoryview) -> Starts:
         return self._take(self.rest + block)
 
     def _take(self, data: bytes) -> Starts:

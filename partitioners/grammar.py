@@ -32,7 +32,7 @@ class Totals:
 class Scanner(Protocol):
     """Reads a stream block by block, from the start of a record to the end of one, and checks every record."""
 
-    def feed(self, block: bytes) -> Starts:
+    def feed(self, block: bytes | memoryview) -> Starts:
         """Return the records that start in the bytes so far and were not told yet."""
 
     def finish(self) -> Totals:

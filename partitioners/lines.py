@@ -80,7 +80,7 @@ class LineScanner:
         self.odd = b""
         self.open = False
 
-    def feed(self, block: bytes) -> Starts:
+    def feed(self, block: bytes | memoryview) -> Starts:
         data = self.odd + block
         base = self.at - len(self.odd)
         starts = self.lines.ends(data) + base

@@ -115,7 +115,7 @@ def _mates(ones: Sequence[Track], twos: Sequence[Track], by: str, options: Optio
         return _weighed(ones[i], Cut(i, one), by), _weighed(twos[i], Cut(i, two), by)
 
     last = (0, 0)
-    for found in cuts.at_once(mates_at, wanted):
+    for found in cuts.at_once(mates_at, wanted, ones[0].source.readers):
         if found and last < (found[0].track, found[0].place.record or 0):
             last = found[0].track, found[0].place.record or 0
             yield found

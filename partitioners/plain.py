@@ -63,7 +63,7 @@ class Plain:
             fed += len(block)
         return Marks(*maker.finish(), {})
 
-    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int | None) -> Span:
         start, stop = int(marks.offset[mark]), int(marks.start[mark + 1])
         return Span(start, source.read(start, stop - start))
 

@@ -47,7 +47,7 @@ class WrappedScanner:
         self.n_bases = self.n_qualities = 0
         self.in_quality = self.blank = False
 
-    def feed(self, block: bytes) -> Starts:
+    def feed(self, block: bytes | memoryview) -> Starts:
         lines = (self.rest + block).split(b"\n")
         self.rest = lines.pop()
         found = [one for line in lines if (one := self._line(line.rstrip(b"\r"), len(line) + 1))]

@@ -15,10 +15,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-Bits = npt.NDArray[np.int64]
+from cbtool.partitioners.gzip.deflate import LONGEST_HEADER_BYTES
 
-LONGEST_HEADER_BYTES = 330
-"""A dynamic header: 17 bits, 19 code lengths of 3 bits, 316 lengths of up to 7 bits, a symbol or two."""
+Bits = npt.NDArray[np.int64]
 
 _SLICE_BYTES = 16 * 1024
 _FIRST_SLICE_BYTES = 8 * 1024

@@ -13,12 +13,21 @@ from cbtool.asked import Options
 from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
-from cbtool.partitioners.gzip.boundaries import boundaries
+from cbtool.partitioners.gzip.boundaries import around, boundaries
+from cbtool.partitioners.gzip.deflate import FOLLOWING_BYTES
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
-from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
+from cbtool.partitioners.gzip.members import (
+    BGZF_MOST_BYTES,
+    bgzf_size,
+    bgzf_sizes,
+    bgzf_sync,
+    is_bgzf,
+    is_gzip,
+    member_sync,
+)
 from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
 from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
-from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, unpack_window
+from cbtool.partitioners.gzip.windows import pack_window, unpack_window
 from cbtool.source import Cached, Range, Source
 
 SYNC_READ_BYTES = 128 * 1024
@@ -85,22 +94,10 @@ class Gzip:
         skip -= made
         if skip <= HEAD_LIMIT_BYTES:
             return Place(at * 8, None, None, at, skip, b"".join(kept)[made : made + skip])
-        return Place(at * 8, None, None, at, skip, None, None, self._block_after(near, at, skip))
-
-    def _block_after(self, source: Source, at: int, skip: int) -> tuple[int, bool]:
-        """Return the first member start that is *skip* bytes of the stream or more behind the one at byte *at*."""
-        if not self.bgzf:
-            raise NeedsIndex(f"{source.uri}: a record of more than {HEAD_LIMIT_BYTES} bytes lies across two members")
-        stop = at
-        while True:
-            stop = min(source.size, stop + 8 * SYNC_READ_BYTES)
-            starts, sizes = bgzf_sizes(source, at, stop)
-            behind = np.cumsum(sizes)
-            first = int(np.searchsorted(behind, skip))
-            if first + 1 < len(starts):
-                return int(starts[first + 1]) * 8, False
-            if stop == source.size:
-                return source.size * 8, False
+        size = bgzf_size(near.read(at, min(BGZF_MOST_BYTES, source.size - at)), 0) if self.bgzf else None
+        if size is None:
+            raise NeedsIndex(f"{source.uri}: more than {HEAD_LIMIT_BYTES} bytes lie between a member and a record")
+        return Place(at * 8, None, None, at, skip, None, None, ((at + size) * 8, False))
 
     def parts(self, source: Source, workers: int) -> list[Range]:
         n = max(1, min(MOST_PARTS, source.size // PART_BYTES)) if self.bgzf else 1
@@ -117,23 +114,24 @@ class Gzip:
         first = first or self.end(source, None)
         return survey_blocks(source, first, last, grammar)
 
-    def span(self, source: Source, marks: Marks, mark: int, near: int) -> Span:
+    def span(self, source: Source, marks: Marks, mark: int, near: int | None) -> Span:
         offset, end = int(marks.offset[mark]), int(marks.start[mark + 1])
+        crc = int(marks.own["crc"][mark])
         stop = int(np.searchsorted(marks.offset, end))
         first, last = _checkpoint(marks, mark), _checkpoint(marks, stop)
+        edge = Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
+        if near is not None and not self.bgzf and (found := around(source, first, offset, edge, near)):
+            return Span(offset, *found, crc, False)
         begin, length = first.bit // 8, -(-last.bit // 8) - first.bit // 8
         cached = Cached(source, length + FOLLOWING_BYTES)
-        at_end = stop + 1 == len(marks.offset)
-        final = None if at_end else (last.bit, last.window is not None)
+        final = None if stop + 1 == len(marks.offset) else (last.bit, last.window is not None)
         data = b"".join(decode(cached.stream(begin, length), first, final, source.uri))
-        edges = self._edges(cached, first, last, offset, near) + [
-            Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
-        ]
-        return Span(offset, data[: end - offset], tuple(edges), int(marks.own["crc"][mark]))
+        edges = self._edges(cached, first, last, offset)
+        return Span(offset, data[: end - offset], (*edges, edge), crc)
 
-    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int, near: int) -> list[Edge]:
+    def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int) -> list[Edge]:
         if not self.bgzf:
-            found = boundaries(source, first, offset, last.bit, near=near)
+            found = boundaries(source, first, offset, last.bit)
             begin = Edge(first.bit, first.window is not None, offset, first.window)
             return [begin, *(Edge(bit, True, made, window) for bit, made, window in found)]
         starts, sizes = bgzf_sizes(source, first.bit // 8, last.bit // 8)
@@ -142,12 +140,13 @@ class Gzip:
 
     def place(self, span: Span, start: int, record: int, weight: int) -> Place:
         edge = [edge for edge in span.edges if edge.offset <= start][-1]
-        later = next(edge for edge in span.edges if edge.offset >= start)
+        later = next((edge for edge in span.edges if edge.offset >= start), None)
         skip = start - edge.offset
         head = span.data[edge.offset - span.offset : start - span.offset] if skip <= HEAD_LIMIT_BYTES else None
         crc = isal_zlib.crc32(span.data[: start - span.offset], span.crc)
         window = pack_window(edge.window) if edge.window is not None else None
-        return Place(edge.bit, start, record, weight, skip, head, window, (later.bit, later.inside), crc)
+        after = (later.bit, later.inside) if later else None
+        return Place(edge.bit, start, record, weight, skip, head, window, after, crc)
 
     def at_mark(self, marks: Marks, mark: int, weight: int) -> Place | None:
         own, skip = marks.own, int(marks.start[mark] - marks.offset[mark])

@@ -12,6 +12,10 @@ import struct
 from isal import isal_zlib
 
 WINDOW_BYTES = 32 * 1024
+LONGEST_HEADER_BYTES = 330
+"""A dynamic header: 17 bits, 19 code lengths of 3 bits, 316 lengths of up to 7 bits, a symbol or two."""
+FOLLOWING_BYTES = 48 * 1024
+"""Enough of the file to decode to 32 KiB of output, whatever the data."""
 SEAL = bytes.fromhex("00ff cb70 01fe a55a 9c3e 1770 c3a5 5ac3")
 """What the last stored block holds: no data are likely to end with it."""
 

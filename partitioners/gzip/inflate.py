@@ -11,7 +11,7 @@ from isal import isal_zlib
 
 from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.deflate import SEAL, WINDOW_BYTES, InflateError, begin, stored
-from cbtool.partitioners.gzip.members import TRAILER_BYTES, header_end
+from cbtool.partitioners.gzip.header import TRAILER_BYTES, header_end
 
 FEED_BYTES = 256 * 1024
 _SMALL_FEED_BYTES, _MANY_MEMBERS = 4 * 1024, 16

@@ -1,4 +1,4 @@
-"""Gzip members: their headers (RFC 1952), the blocks of BGZF (SAM specification, 4.1), and where one begins."""
+"""Gzip members: the blocks of BGZF (SAM specification, 4.1), and where a member begins."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cbtool.errors import FormatError
+from cbtool.partitioners.gzip.header import MAGIC, header_end
 from cbtool.source import Source
 
-MAGIC = b"\x1f\x8b\x08"
-TRAILER_BYTES = 8
-LONGEST_HEADER_BYTES = 1 << 20
-"""RFC 1952 sets no limit to a file name or comment; a header without an end must not fill the memory."""
 BGZF_MOST_BYTES = 1 << 16
 
-_FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
 _FIRST_LOOK_BYTES = 128 * 1024
 _MOST_LOOK_BYTES = 4 << 20
 
@@ -30,50 +26,10 @@ def is_gzip(head: bytes) -> bool:
 
 def is_bgzf(head: bytes) -> bool:
     """Say whether *head* begins with the header of a BGZF block."""
-    return _bgzf_size(head, 0) is not None
+    return bgzf_size(head, 0) is not None
 
 
-def header_end(buffer: bytes, at: int = 0) -> int | None:
-    """Return where the member header at *at* ends, or None when *buffer* ends before it.
-
-    ValueError says what is wrong with it.
-    """
-    if not MAGIC.startswith(buffer[at : at + 3]):
-        raise ValueError(f"no gzip member: it begins with {buffer[at : at + 4]!r}")
-    if len(buffer) < at + 10:
-        return None
-    flags = buffer[at + 3]
-    if flags & _RESERVED:
-        raise ValueError(f"a gzip header with unknown flags 0x{flags:02x}")
-    end = at + 10
-    if flags & _FEXTRA:
-        if len(buffer) < end + 2:
-            return None
-        end += 2 + int.from_bytes(buffer[end : end + 2], "little")
-    for field in (_FNAME, _FCOMMENT):
-        if flags & field:
-            end = buffer.find(b"\0", end) + 1 if end <= len(buffer) else 0
-            if not end:
-                _check_header_length(len(buffer) - at)
-                return None
-    if flags & _FHCRC:
-        end += 2
-        if end <= len(buffer):
-            _check_header_crc(buffer[at : end - 2], buffer[end - 2 : end])
-    return end if end <= len(buffer) else None
-
-
-def _check_header_length(n_bytes: int) -> None:
-    if n_bytes > LONGEST_HEADER_BYTES:
-        raise ValueError("a gzip header without an end")
-
-
-def _check_header_crc(header: bytes, stored: bytes) -> None:
-    if zlib.crc32(header) & 0xFFFF != int.from_bytes(stored, "little"):
-        raise ValueError("a gzip header with a wrong checksum")
-
-
-def _bgzf_size(buffer: bytes, at: int) -> int | None:
+def bgzf_size(buffer: bytes, at: int) -> int | None:
     """Return the length in bytes of the BGZF block at *at*, or None if there is no header of one."""
     if buffer[at : at + 4] != MAGIC + b"\x04" or len(buffer) < at + 12:
         return None
@@ -99,7 +55,7 @@ def _is_chain(buffer: bytes, at: int, to_end: bool) -> bool | None:
     for _ in range(3):
         if to_end and at == len(buffer):
             return True
-        size = _bgzf_size(buffer, at)
+        size = bgzf_size(buffer, at)
         if size is None:
             return None if not to_end and len(buffer) < at + BGZF_MOST_BYTES else False
         at += size
@@ -119,7 +75,7 @@ def bgzf_sizes(source: Source, start: int, stop: int) -> tuple[npt.NDArray[np.in
     for block in source.stream(start, stop - start):
         buffer += block
         at = 0
-        while (size := _bgzf_size(buffer, at)) is not None and at + size <= len(buffer):
+        while (size := bgzf_size(buffer, at)) is not None and at + size <= len(buffer):
             offsets.append(base + at)
             at += size
             sizes.append(int.from_bytes(buffer[at - 4 : at], "little"))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from cbtool.partitioners.container import MarkMaker, Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
-from cbtool.partitioners.gzip.survey import Survey
+from cbtool.partitioners.gzip.stretches import stretches
+from cbtool.partitioners.gzip.survey import Found
 from cbtool.source import Source
 
 BGZF_MARK_BYTES = 256 * 1024
@@ -21,20 +22,18 @@ BGZF_MARK_BYTES = 256 * 1024
 
 def survey_members(source: Source, grammar: Grammar) -> Marks:
     """Pass over any gzip in order: marks at checkpoints, each with its window."""
-    survey = Survey(source)
     maker = MarkMaker(grammar.scanner(source.uri), heads=True)
-    crc = fed = 0
-    crcs = []
-    with closing(survey.blocks()) as blocks:
-        for block in blocks:
-            for _, offset, _ in survey.found():
-                assert offset == fed, "a checkpoint lies between two blocks"
-                maker.mark(offset)
+    crc = 0
+    crcs: list[int] = []
+    points: list[Found] = []
+    with closing(stretches(source)) as parts:
+        for found, block in parts:
+            for point in found:
+                maker.mark(point[1])
                 crcs.append(crc)
+            points += found
             maker.feed(block)
             crc = isal_zlib.crc32(block, crc)
-            fed += len(block)
-    points = survey.checkpoints()[: len(crcs)]
     own: dict[str, NDArray[Any]] = {
         "bit": np.array([bit for bit, _, _ in points] + [source.size * 8], np.int64),
         "inside": np.array([window is not None for _, _, window in points] + [False], np.uint8),

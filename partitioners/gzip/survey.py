@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from itertools import islice, takewhile
+from typing import Protocol
 
-from cbtool.partitioners.gzip.blocks import FEWEST_LENGTHS, LARGE_BLOCK_LENGTHS, LONGEST_HEADER_BYTES, candidates
+from cbtool.partitioners.gzip.deflate import FOLLOWING_BYTES, LONGEST_HEADER_BYTES
 from cbtool.partitioners.gzip.inflate import FEED_BYTES, Checkpoint, Inflater, Member, NotABoundary
-from cbtool.partitioners.gzip.windows import FOLLOWING_BYTES, pack_window, thin
 from cbtool.source import Source
+
+Found = tuple[int, int, bytes | None]
+"""A checkpoint: bit, offset in the output, and the packed window (None: a member's header)."""
+Answer = Callable[[], int | None]
 
 REQUEST_BYTES = 8 << 20
 SPACING_BYTES = 3 << 19
 """Compressed bytes between checkpoints: a window of about 3 KB for each is 0.2 % of the file."""
 
+SEARCH_BYTES = 128 * 1024
+
 _FEWEST = 64
-_BATCH_PIECES = 4
 _NEAREST_BYTES = 16 * 1024
-_SEARCH_BYTES = 128 * 1024
+
+
+class Aide(Protocol):
+    """Does what a survey needs besides decoding, so that another process can do it meanwhile."""
+
+    def search(self, first: int, data: bytes) -> Answer:
+        """Look for the first bit where a block may begin in the first SEARCH_BYTES of *data*, which lie at *first*."""
+
+    def pack(self, start: Checkpoint, following: bytes) -> bytes:
+        """Return the window of *start*, packed; *following* are the bytes of the file from there on."""
 
 
 class Survey:
@@ -27,55 +39,44 @@ class Survey:
 
     At intervals it looks ahead for what may be the beginning of a deflate block, decodes up to it, and lets the
     decoder prove it. Where it is none, the part since the last checkpoint is read again, and the next attempt is
-    made at twice the distance. One thread decodes ahead of the caller, another looks ahead of that one; ISA-L and
-    numpy let each other run.
+    made at twice the distance.
     """
 
-    def __init__(self, source: Source, spacing_bytes: int | None = None) -> None:
+    def __init__(self, source: Source, spacing_bytes: int | None = None, aide: Aide | None = None) -> None:
         self.n_members = 0
         self._source = source
+        self._aide = aide or _own_aide()
         self._spacing = spacing_bytes or max(_NEAREST_BYTES, min(SPACING_BYTES, source.size // _FEWEST))
         self._stream = _requests(source)
         self._buffer, self._base = b"", 0
         self._at = 0
-        self._found: list[tuple[int, int, Future[bytes] | None]] = []
-        self._n_told = self._n_given = 0
-        self._search: Future[list[int]] | None = None
-        self._fewest_lengths = LARGE_BLOCK_LENGTHS
+        self._found: list[Found] = []
+        self._n_told = 0
+        self._search: Answer | None = None
         self._next = self._spacing
         self._begin(Checkpoint(0, None), 0, Member())
         self._inflater = self._again()
 
     def blocks(self) -> Generator[bytes, None, None]:
         """Yield the whole output, in pieces of up to 512 KiB. FormatError says what is wrong in the file, and where."""
-        with ThreadPoolExecutor(1) as decoding, ThreadPoolExecutor(1) as self._searching:
-            pieces = self._pieces()
-            batch = decoding.submit(_some, pieces)
-            while some := batch.result():
-                batch = decoding.submit(_some, pieces)
-                for piece in some:
-                    yield piece
-                    self._n_given += len(piece)
-
-    def _pieces(self) -> Iterator[bytes]:
         while self._fill(self._at + 1):
             yield from self._decode_to(self._next)
             if self._at >= self._next:
                 yield from self._try_boundary()
         self._inflater.finish()
 
-    def found(self) -> list[tuple[int, int, bool]]:
-        """Return the checkpoints found since the last call: bit, offset in the output, whether inside a member.
+    def found(self) -> list[Found]:
+        """Return the checkpoints found since the last call.
 
         While a caller of `blocks` holds a piece, they are those up to where it begins; each lies between two pieces.
         """
-        new = list(takewhile(lambda one: one[1] <= self._n_given, self._found[self._n_told :]))
-        self._n_told += len(new)
-        return [(bit, offset, window is not None) for bit, offset, window in new]
+        new = self._found[self._n_told :]
+        self._n_told = len(self._found)
+        return new
 
-    def checkpoints(self) -> list[tuple[int, int, bytes | None]]:
-        """Return all checkpoints found: bit, offset in the output, and the packed window (None: a member's header)."""
-        return [(bit, offset, None if window is None else window.result()) for bit, offset, window in self._found]
+    def checkpoints(self) -> list[Found]:
+        """Return all checkpoints found."""
+        return list(self._found)
 
     @property
     def uncut(self) -> str | None:
@@ -127,10 +128,10 @@ class Survey:
         """Decode up to the next place that looks like a block, and make a checkpoint of it if it is one."""
         search, self._search = self._search or self._search_from(self._at), None
         self._wait()
-        possible = search.result() if self._inflater.inside else []
-        if not possible:
+        bit = search()
+        if bit is None or not self._inflater.inside:
             return
-        start, bit = self._start, possible[0]
+        start = self._start
         yield from self._decode_to(bit // 8)
         if self._start is not start:
             return
@@ -142,29 +143,20 @@ class Survey:
         yield piece
         start = Checkpoint(bit, self._inflater.window)
         self._begin(start, self._offset + self._inflater.made, self._inflater.member)
-        packed = self._searching.submit(_packed, start, self._ahead(FOLLOWING_BYTES))
-        self._found.append((bit, self._start_offset, packed))
+        self._found.append((bit, self._start_offset, self._aide.pack(start, self._ahead(FOLLOWING_BYTES))))
         self._inflater = self._again()
         self._next = self._at + self._spacing
         self._search = self._search_from(self._next)
 
-    def _search_from(self, first: int) -> Future[list[int]]:
+    def _search_from(self, first: int) -> Answer:
         """Begin to look from the byte *first* on for what may be a block; where there was one, there is another."""
-        self._fill(first + _SEARCH_BYTES + LONGEST_HEADER_BYTES)
-        data = self._buffer[first - self._base : first - self._base + _SEARCH_BYTES + LONGEST_HEADER_BYTES]
-        return self._searching.submit(self._possible, first, data)
-
-    def _possible(self, first: int, data: bytes) -> list[int]:
-        stop = _SEARCH_BYTES * 8
-        bits = candidates(data, 0, stop, most=1, fewest_lengths=self._fewest_lengths)
-        if not bits and self._fewest_lengths > FEWEST_LENGTHS:
-            bits = candidates(data, 0, stop, most=1)
-            self._fewest_lengths = FEWEST_LENGTHS if bits else LARGE_BLOCK_LENGTHS
-        return [first * 8 + bit for bit in bits]
+        stop = first + SEARCH_BYTES + LONGEST_HEADER_BYTES
+        self._fill(stop)
+        return self._aide.search(first, self._buffer[first - self._base : stop - self._base])
 
     def _wait(self) -> None:
         """Put off the next attempt, the longer the longer there was no success: a file may be one block."""
-        self._next = self._at + max(self._spacing, _SEARCH_BYTES, (self._at - self._start.bit // 8) // 4)
+        self._next = self._at + max(self._spacing, SEARCH_BYTES, (self._at - self._start.bit // 8) // 4)
 
     def _decode_again(self) -> None:
         """Bring a new decoder to where the last one was spoilt by a place that only looked like a block."""
@@ -177,12 +169,11 @@ class Survey:
         self._next = self._at + (self._at - first)
 
 
-def _some(pieces: Iterator[bytes]) -> list[bytes]:
-    return list(islice(pieces, _BATCH_PIECES))
+def _own_aide() -> Aide:
+    # Here, as it brings numpy: an interpreter that only decodes starts without it.
+    from cbtool.partitioners.gzip.search import Search
 
-
-def _packed(checkpoint: Checkpoint, following: bytes) -> bytes:
-    return pack_window(thin(checkpoint, following))
+    return Search()
 
 
 def _requests(source: Source) -> Iterator[bytes]:

@@ -11,9 +11,6 @@ from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.deflate import WINDOW_BYTES, InflateError, deflate_from
 from cbtool.partitioners.gzip.inflate import Checkpoint
 
-FOLLOWING_BYTES = 48 * 1024
-"""Enough of the file to decode to 32 KiB of output, whatever the data."""
-
 _PLACES = np.arange(WINDOW_BYTES)
 _LOW = (_PLACES & 0xFF).astype(np.uint8).tobytes()
 _FLIPPED = (~_PLACES & 0xFF).astype(np.uint8).tobytes()

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cbtool.partitioners.gzip.boundaries import boundaries
+from cbtool.partitioners.container import Edge
+from cbtool.partitioners.gzip.boundaries import around, boundaries
 from cbtool.partitioners.gzip.inflate import Checkpoint, decode
 from cbtool.partitioners.gzip.survey import Survey
 from cbtool.partitioners.gzip.windows import unpack_window
@@ -39,9 +40,15 @@ def test_each_block_decodes_to_the_next(source_of: Callable[[bytes], Source], le
         assert source.meter.requests == 1 and len(between) >= 2
         for one in (offset, (offset + end_offset) // 2, end_offset - 1):
             source.meter.requests = 0
-            some = boundaries(source, start, offset, end, near=one)
-            assert set(some) <= set(between) and source.meter.requests == 1
-            assert min(between, key=lambda place: abs(place[1] - one)) in some
+            some = around(source, start, offset, Edge(end, True, end_offset, None), one)
+            assert source.meter.requests == 1
+            if some is None:
+                assert max(made for _, made, _ in between) < one
+                continue
+            output, edges = some
+            assert content[offset : offset + len(output)] == output and len(output) > edges[-1].offset - offset
+            assert {(edge.bit, edge.offset, edge.window) for edge in edges[1:]} <= set(between)
+            assert edges[0].bit == bit and edges[-2].offset < one <= edges[-1].offset or one == offset
         bits = [bit, *(one for one, _, _ in between), end]
         assert bits == sorted(set(bits))
         places = [(bit, offset, start.window), *between]

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cbtool.errors import FormatError
-from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, header_end, is_bgzf, is_gzip, member_sync
+from cbtool.partitioners.gzip.header import header_end
+from cbtool.partitioners.gzip.members import bgzf_sizes, bgzf_sync, is_bgzf, is_gzip, member_sync
 from cbtool.source import LocalSource, Source
 
 Of = Callable[[bytes], Source]
