@@ -24,7 +24,11 @@ def detect(head: bytes) -> dict[str, Any] | None:
     lines = [line.rstrip(b"\r") for line in head.split(b"\n")]
     if head[:1] != b"@" or not b"".join(lines[1:]):
         return None
-    if could_be(lines[:-1], 0) and (len(lines) > 4 or SEQUENCE.fullmatch(lines[1])):
+    # A last line may be cut; blank ones may end the file, or be the qualities of a read without bases.
+    whole = lines[:-1]
+    while whole and not whole[-1]:
+        whole.pop()
+    if could_be(whole, 0) and (len(lines) > 4 or SEQUENCE.fullmatch(lines[1])):
         return dict(STRICT)
     plus = next((i for i, line in enumerate(lines) if i and line[:1] == b"+"), len(lines))
     if plus < 2 or not all(map(SEQUENCE.fullmatch, lines[1:plus])):

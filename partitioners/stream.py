@@ -144,6 +144,9 @@ class Stream:
             offset, start, record, third = (arrays.pop(column) for column in COLUMNS)
             marks = Marks(offset, start, record, third, arrays)
         empty = not plain and source.size <= len(head)
+        if empty:
+            for _ in container.whole(source) if head else ():  # it may hold nothing because it is cut short
+                pass
         return Track(source, container, self.grammar(how), how, marks, empty)
 
     def chunks(self, sources: Sequence[Source], indexes: Sequence[Index | None], options: Options) -> list[Chunk]:

@@ -25,7 +25,7 @@ from cbtool.proof import Summary
 from cbtool.reading import open_parts
 from cbtool.source import open_source
 from cbtool.verifying import verify
-from tests.processes import ENVIRONMENT
+from tests.processes import ROOT
 
 
 class Inline:
@@ -103,6 +103,13 @@ def refused(status: int, *args: str | os.PathLike[str], stdin: bytes | str | Non
 
 def process(*args: str | os.PathLike[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
     """Run a command line as a process of its own; its stdout and stderr are kept unless *more* says otherwise."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-    environment = {"env": ENVIRONMENT} | pipes
-    return subprocess.run([sys.executable, "-m", "cbtool", *args], timeout=60, check=False, **environment)
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()} | more
+    words = [sys.executable, "-m", "cbtool", *(os.fspath(one) for one in args)]
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(words, timeout=60, check=False, **how)
+    return done
+
+
+def environment() -> dict[str, str]:
+    """Return what a process of the program finds around it: what this one has now, and the code of this tree."""
+    now = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return now | {"PYTHONPATH": str(ROOT)}

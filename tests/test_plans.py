@@ -250,8 +250,7 @@ def test_what_cannot_be_written_beside_the_source_goes_to_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cbtool.errors import NotAllowed
-
-    real = sidecar.open_output
+    from cbtool.output import open_output as real
 
     def refusing(place: str) -> Any:
         if place.startswith(str(tmp_path / "in")):
@@ -300,11 +299,12 @@ def test_an_index_of_a_wrong_kind_does_not_end_in_a_traceback(tmp_path: Path) ->
     """The index says of itself that it is of this source, and holds what this cbtool would never write."""
     path = gzipped(tmp_path / "in")
     with open_source(path) as source:
-        for facts, arrays in [
+        forgeries: list[tuple[dict[str, Any], dict[str, Any]]] = [
             ({}, {}),
             ({"how": 1}, {"offset": np.zeros(1, np.int64)}),
             ({"how": {"encoding": "ascii-compatible"}}, {name: np.zeros(0, np.int64) for name in ("offset", "start")}),
-        ]:
+        ]
+        for facts, arrays in forgeries:
             forged = Index("text.gz", source.version, source.size, facts, arrays)
             Path(path + ".cbi").write_bytes(dump(forged))
             refused(65, "partition", path)

@@ -29,7 +29,7 @@ FILES = sorted(
 WRONG = re.compile(r"error_.*\.fastq|truncated\.fq\.gz|bad_crc\.fq\.gz|empty\.fq|empty\.fq\.gz")
 HARMLESS = re.compile(
     # What Biopython refuses is the alphabet of qualities or names that differ, which says nothing of where records end.
-    r"error_(qual_(del|escape|null|space|tab|unit_sep|vtab)|diff_ids|spaces)\.fastq"
+    r"error_(qual_(del|escape|null|space|tab|unit_sep|vtab)|diff_ids|spaces|tabs)\.fastq"
 )
 
 

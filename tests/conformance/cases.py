@@ -73,7 +73,7 @@ def text_case(name: str, data: Callable[[], bytes], encoding: str = "utf-8", mar
                 counted += sum(1 for _ in file)
         return counted
 
-    return Case(name, lambda: {name: data()}, split, join, count, ("bytes", "records"), plain_of(name), **more)
+    return Case(name, cache(lambda: {name: data()}), split, join, count, ("bytes", "records"), plain_of(name), **more)
 
 
 def plain_of(name: str) -> Callable[[bytes], bytes]:
@@ -99,7 +99,7 @@ def four_lines(plain: bytes) -> list[bytes]:
 
 def wrapped(plain: bytes) -> list[bytes]:
     """Return the records of FASTQ whose bases and qualities run over several lines."""
-    lines = iter(plain.split(b"\n")[:-1])
+    lines = iter(plain.removesuffix(b"\n").split(b"\n"))
     found = []
     for title in lines:
         bases = list(itertools.takewhile(lambda line: line[:1] != b"+", lines))
@@ -119,7 +119,6 @@ def seqkit(paths: Sequence[Path]) -> int:
     if shutil.which("seqkit"):
         found = subprocess.run(["seqkit", "stats", "-T", "-j1", *paths], capture_output=True, text=True, check=True)
         rows = [line.split("\t") for line in found.stdout.splitlines()[1:]]
-        assert all(row[1] == "FASTQ" for row in rows), found.stdout
         return sum(int(row[3]) for row in rows)
     import dnaio
 
@@ -147,7 +146,7 @@ def reads_set(
 ) -> Case:
     weights = ("bytes", "records", "bases")
     plain = plain_of(name)
-    return Case(name, files, split, with_newlines, seqkit, weights, plain, on_the_fly, paired, main)
+    return Case(name, cache(files), split, with_newlines, seqkit, weights, plain, on_the_fly, paired, main)
 
 
 def packed(form: str, data: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -238,7 +237,14 @@ READS_CASES = [
 _three_texts = text_case("several.txt", make.lf)
 
 SET_CASES = [
-    Case("several.txt", three_texts, _three_texts.split, _three_texts.join, _three_texts.count, ("bytes", "records")),
+    Case(
+        "several.txt",
+        cache(three_texts),
+        _three_texts.split,
+        _three_texts.join,
+        _three_texts.count,
+        ("bytes", "records"),
+    ),
     reads_set("several.fastq", several_reads(None)),
     reads_set("several_blocks.fastq.gz", several_reads("blocks"), on_the_fly=False),
     reads_set("several_bgzf.fastq.gz", several_reads("bgzf")),

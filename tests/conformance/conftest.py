@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import pytest
 
 from tests.conformance.cases import CASES, Case, Files
 from tests.conftest import S3
+
+STORES = ("folder", "s3")
 
 
 @dataclass
@@ -61,11 +62,25 @@ def main_case(request: pytest.FixtureRequest) -> Case:
     return found
 
 
-@pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "folder":
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Each store."""
+    return opened(request.param, request, tmp_path)
+
+
+PLACES = [(case, kind) for case in CASES for kind in STORES if case.main or kind == "folder"]
+
+
+@pytest.fixture(params=PLACES, ids=[f"{case}-{kind}" for case, kind in PLACES])
+def placed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Case, Store]:
+    """Every case in a folder, and those that stand for their format in object storage too."""
+    case, kind = request.param
+    return case, opened(kind, request, tmp_path)
+
+
+def opened(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if kind == "folder":
         (tmp_path / "store").mkdir()
-        yield Store("folder", str(tmp_path / "store"))
-    else:
-        s3: S3 = request.getfixturevalue("s3")
-        yield Store("s3", f"s3://{s3.bucket}", s3)
+        return Store("folder", str(tmp_path / "store"))
+    s3: S3 = request.getfixturevalue("s3")
+    return Store("s3", f"s3://{s3.bucket}", s3)
