@@ -201,8 +201,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_head_ends_what_it_reads_from_with_141(plan: Plan) -> None:
-    done = shell("cbtool read reads.plan -k 1 | head -c 10; echo ${PIPESTATUS[0]}", Path.cwd())
+def test_head_ends_what_it_reads_from_with_141(plan: Plan, tmp_path: Path) -> None:
+    # More than a pipe holds, so that the writer is there when the reader goes.
+    (tmp_path / "long.txt").write_bytes(b"some line\n" * 100_000)
+    line = (
+        f"cbtool partition {tmp_path}/long.txt -n 1 | cbtool read - | head -c 10 > /dev/null; echo ${{PIPESTATUS[1]}}"
+    )
+    done = shell(line, Path.cwd())
     assert done.stdout[-4:] == b"141\n" and done.stderr == b"", done.stderr
     done = shell("cbtool partition reads.fastq.gz -n 4 | head -c 0; echo ${PIPESTATUS[0]}", Path.cwd())
     assert done.stdout in (b"141\n", b"0\n") and done.stderr == b"", done.stderr
