@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from cbtool.errors import CannotWrite, FormatError, NotAllowed, UsageError
-from cbtool.output import TEMPORARY, appearing, told
+from cbtool.output import TEMPORARY, NameTaken, appearing, told
 
 SAFE_PART = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -63,7 +63,7 @@ class Folder(Destination):
         try:
             with appearing(path, exclusive=True) as file:
                 file.writelines(blocks)
-        except FileExistsError:
+        except NameTaken:
             return False
         return True
 

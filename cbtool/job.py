@@ -18,7 +18,7 @@ from cbtool import ledger as ledgers
 from cbtool.chunk import Chunk
 from cbtool.contracts import Backend
 from cbtool.destination import Destination, Folder
-from cbtool.errors import CbtoolError, ChunksFailed, UsageError
+from cbtool.errors import CbtoolError, ChunksFailed, TaskFailed, UsageError
 from cbtool.ledger import Ledger, RunKey
 from cbtool.registry import entries
 from cbtool.runner import Event, Outcome, run_tasks
@@ -124,7 +124,17 @@ def run_job(
     finally:
         if ledger is not None:
             ledger.close()
+    if ledger is not None:
+        _check_outputs(report, destination)
     return report
+
+
+def _check_outputs(report: Report, destination: Destination) -> None:
+    """Count chunks as failed whose outputs are not there at the end: what lies there is the truth."""
+    lost = set(report.made) - ledgers.done(destination, report.made) - set(report.failed)
+    for number in sorted(lost):
+        report.failed[number] = TaskFailed(f"chunk {number}: it was done, but its output is not there")
+        report.done -= 1
 
 
 def call_on_chunks(chunks: Sequence[Chunk], function: Callable[[Chunk], Any], engine: Engine) -> list[Any]:

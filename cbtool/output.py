@@ -50,7 +50,7 @@ def open_output(path: str) -> AbstractContextManager[BinaryIO]:
 def appearing(path: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     """Give a file that takes the name *path* when the block ends well, and leaves nothing when it does not.
 
-    With *exclusive* the name must be free at that moment: FileExistsError otherwise.
+    With *exclusive* the name must be free at that moment: NameTaken otherwise.
     """
     folder = os.path.dirname(path) or "."
     temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(8))
@@ -69,9 +69,16 @@ def appearing(path: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
             os.unlink(temporary)
 
 
+class NameTaken(FileExistsError):
+    """The name that a file should take exclusively is another's."""
+
+
 def _name(temporary: str, path: str, exclusive: bool) -> None:
     if exclusive:
-        os.link(temporary, path)
+        try:
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise NameTaken(*error.args) from None
     else:
         os.replace(temporary, path)
 

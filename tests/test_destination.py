@@ -151,3 +151,13 @@ def test_open_destination_knows_its_schemes(tmp_path: Path) -> None:
     assert open_destination(str(tmp_path)).locate("a/b") == f"{tmp_path}/a/b"
     with pytest.raises(UsageError, match="cannot write there"):
         open_destination("https://host/dir")
+
+
+def test_an_error_among_the_blocks_is_not_taken_for_a_name_that_is_taken(tmp_path: Path) -> None:
+    def blocks() -> Iterator[bytes]:
+        yield b"some"
+        raise FileExistsError("not about the output")
+
+    with pytest.raises(FileExistsError, match="not about"):
+        open_destination(str(tmp_path)).create("a", blocks())
+    assert list(tmp_path.iterdir()) == []

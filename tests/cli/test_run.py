@@ -243,6 +243,14 @@ def test_a_worker_killed_at_work_costs_an_attempt(work: Path) -> None:
     assert list((work / "tmp").iterdir()) == []
 
 
+def test_an_output_that_is_gone_at_the_end_is_a_failure(work: Path) -> None:
+    command = "if [ {chunk} = 1 ]; then rm out/some-00000; fi; cat {in}"
+    done = cbtool("run", "some.txt", "-n", "2", "-j", "1", "-o", "out", "--", command, cwd=work, status=3)
+    assert "1 of 2 chunks failed" in done.stderr
+    cbtool("run", "some.txt", "-n", "2", "-j", "1", "-o", "out", "--", command, cwd=work)
+    assert b"".join(made(work / "out").values()).decode() == "".join(LINES)
+
+
 def test_two_runs_at_once_double_nothing(work: Path) -> None:
     command = "sleep 0.05; cat {in}"
     two = [begin(*words_of(work, command), cwd=work) for _ in range(2)]
