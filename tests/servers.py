@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import re
 import socket
 import struct
+import termios
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -147,11 +150,21 @@ class Handler(BaseHTTPRequestHandler):
         if fault.kind == "stall":
             self.web.ended.wait(20)
         if fault.kind == "reset":
+            wait_until_received(self.connection)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
     def log_message(self, *args: Any) -> None:
         pass
+
+
+def wait_until_received(connection: socket.socket) -> None:
+    """Wait until the peer's kernel has all that was written: a reset throws away what is still to be sent."""
+    for _ in range(5000):
+        (unsent,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+        if not unsent:
+            return
+        time.sleep(0.001)
 
 
 class Server(ThreadingHTTPServer):
