@@ -18,11 +18,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from cbtool.backends import group, worker
-from cbtool.contracts import Limits
+from cbtool.contracts import EngineSettings, Frame, Limits
 from cbtool.errors import ConfigError, WorkerDied
 
-Result = dict[str, Any]
-Item = tuple[Future[Result], bytes]
+Item = tuple[Future[Frame], bytes]
 READ_BYTES = 256 * 1024
 TICK_S = 1.0
 GRACE_S = 2 * worker.GRACE_S
@@ -30,28 +29,28 @@ GRACE_S = 2 * worker.GRACE_S
 
 
 class Local:
-    """Runs tasks in *workers* interpreters of their own, which are started as tasks come, and die with this process.
+    """Runs tasks in interpreters of their own, which are started as tasks come, and die with this process.
 
     A thread a worker hands it the next task and waits for what it says; a worker that dies is replaced.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+    def __init__(self, settings: EngineSettings) -> None:
+        self.workers = settings.workers or len(os.sched_getaffinity(0))
         self.limits = Limits(concurrency=self.workers)
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._lanes: list[_Lane] = []
         self._closed = False
 
-    def submit(self, task: Mapping[str, Any]) -> Future[Result]:
+    def submit(self, task: Mapping[str, Any]) -> Future[Frame]:
         if self._closed:
             raise RuntimeError("the backend is closed")
-        future: Future[Result] = Future()
+        future: Future[Frame] = Future()
         self._queue.put((future, json.dumps(task).encode() + b"\n"))
         if len(self._lanes) < self.workers:
             self._lanes.append(_Lane(self._queue))
         return future
 
-    def cancel(self, future: Future[Result]) -> None:
+    def cancel(self, future: Future[Frame]) -> None:
         """End the task, its worker and all that it started; the future ends with `WorkerDied` once they are gone."""
         if not future.cancel():
             for lane in self._lanes:
@@ -76,13 +75,13 @@ class _Lane:
 
     def __init__(self, queue: SimpleQueue[Item | None]) -> None:
         self._queue = queue
-        self._future: Future[Result] | None = None
+        self._future: Future[Frame] | None = None
         self._worker: _Worker | None = None
         self._changing = threading.Lock()
         self.thread = threading.Thread(target=self._run, name="cbtool-lane", daemon=True)
         self.thread.start()
 
-    def stop(self, future: Future[Result] | None = None) -> None:
+    def stop(self, future: Future[Frame] | None = None) -> None:
         """Stop the worker, if it is busy with *future*; without one, whatever it does."""
         with self._changing:
             if self._worker and future in (None, self._future):
@@ -96,24 +95,23 @@ class _Lane:
         finally:
             self._let_go()
 
-    def _do(self, future: Future[Result], line: bytes) -> None:
-        error: Exception | None
+    def _do(self, future: Future[Frame], line: bytes) -> None:
+        frame: Frame | Exception
         try:
             one = self._ready_for(future)
             if not future.set_running_or_notify_cancel():
                 return
-            answer = one.ask(line)
-            error = worker.revive(answer["error"]) if "error" in answer else None
+            frame = one.ask(line)
         except Exception as problem:
-            error = problem
+            frame = problem
         with self._changing:
             self._future = None
-        if error is None:
-            future.set_result(answer["result"])
+        if isinstance(frame, Exception):
+            future.set_exception(frame)
         else:
-            future.set_exception(error)
+            future.set_result(frame)
 
-    def _ready_for(self, future: Future[Result]) -> _Worker:
+    def _ready_for(self, future: Future[Frame]) -> _Worker:
         """Return a worker that lives, for *future*."""
         if self._worker is not None and self._worker.is_leaving():
             self._let_go()

@@ -73,7 +73,8 @@ class Pipe:
     def close(self) -> None:
         """Let go of the streams, once the group is gone."""
         for thread in self._threads:
-            thread.join(LEAVE_S)
+            if thread.ident is not None:  # a signal may have come while it was being started
+                thread.join(LEAVE_S)
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()

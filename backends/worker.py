@@ -13,20 +13,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import FrameType
 from typing import Any
 
-from cbtool import errors
 from cbtool.backends import group
-from cbtool.errors import CbtoolError
+from cbtool.contracts import Frame
+from cbtool.errors import describe
+from cbtool.spending import Account, process_age_s
 
 GRACE_S = 1.5
 """How long a worker that is told to stop may take to unwind, before it is ended as it is."""
 
 SWITCH_S = 0.0005
 PR_SET_PDEATHSIG = 1
+
+start_s: float | None = None
+"""How long this worker took to start, until that is told with its first task."""
 
 
 class Stopped(SystemExit):
@@ -67,8 +71,10 @@ def main(descriptor: int, parent: int) -> None:
         theirs = json.loads(next(lines))["path"]
         sys.path[:] = theirs + [path for path in sys.path if path not in theirs]
         channel.send(b'{"ready":true}')
+        global start_s
+        start_s = process_age_s()
         for line in lines:
-            channel.send(run(line))
+            channel.send(json.dumps(perform(json.loads(line))).encode())
     except (Stopped, BrokenPipeError, ConnectionResetError, StopIteration):
         pass
     finally:
@@ -76,42 +82,24 @@ def main(descriptor: int, parent: int) -> None:
         _leave()
 
 
-def run(line: bytes) -> bytes:
-    """Do the task in *line*; return the frame with its result or its error."""
+def perform(task: Mapping[str, Any]) -> Frame:
+    """Do *task*; return the frame with its result or its error, and what it took. Every engine's workers call this."""
+    global start_s
+    account, start_s = Account(start_s), None
     try:
-        task = json.loads(line)
         module, _, name = task["call"].partition(":")
-        result = getattr(import_module(module), name)(task)
-        return json.dumps({"result": result}).encode()
+        frame = {"result": getattr(import_module(module), name)(task)}
     except Stopped:
         raise
     except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-        return json.dumps({"error": describe(error)}).encode()
+        frame = {"error": describe(error)}
+    frame["spent"] = account.close()
+    return frame
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return what of *error* goes to the driver: ours with all that they say, others with their traceback."""
-    if isinstance(error, CbtoolError):
-        kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == CbtoolError.__module__]
-        facts = {name: fact if _is_plain(fact) else str(fact) for name, fact in error.facts.items()}
-        return {"kind": kinds[0], "message": str(error), "hint": error.hint, "facts": facts}
-    import traceback
-
-    text = "".join(traceback.format_exception(error))
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return {"message": message, "facts": {"type": type(error).__name__, "traceback": text}}
-
-
-def revive(error: dict[str, Any]) -> CbtoolError:
-    """Return the exception that `describe` described: of its own class if that is one of ours, else TaskFailed."""
-    kind = getattr(errors, error.get("kind", "TaskFailed"))
-    revived = kind(error["message"], hint=error.get("hint"), **error.get("facts", {}))
-    assert isinstance(revived, CbtoolError)
-    return revived
-
-
-def _is_plain(fact: object) -> bool:
-    return fact is None or isinstance(fact, (str, int, float, bool))
+def perform_many(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the tasks in ``task["tasks"]``, one after another, and return their frames: one call instead of many."""
+    return {"frames": [perform(one) for one in task["tasks"]]}
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

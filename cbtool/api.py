@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from cbtool import session as sessions
 from cbtool.asked import Options
 from cbtool.chunk import Chunk
+from cbtool.contracts import EngineSettings
 from cbtool.errors import CbtoolError, StaleError
 from cbtool.job import Engine, call_on_chunks
 from cbtool.plan import Plan
@@ -62,20 +63,27 @@ def run(
     *,
     backend: str = "local",
     workers: int | None = None,
+    engine_config: str | os.PathLike[str] | None = None,
+    scheduler: str | None = None,
+    tasks_per_call: int | None = None,
     retries: int | None = None,
     timeout_s: float | None = None,
 ) -> list[Any]:
     """Return what *function* returns for each chunk, in chunk order; ChunksFailed holds the results that exist.
 
-    The function travels to the workers by cloudpickle, the chunk as its plan line.
+    The function travels to the workers by cloudpickle, the chunk as its plan line. *engine_config* is a file of the
+    engine's own settings, *scheduler* the address of a cluster.
     """
-    with sessions.engine(backend, workers or len(os.sched_getaffinity(0))) as engine:
-        return call_on_chunks(list(plan), function, Engine(engine, retries, timeout_s))
+    config = os.fspath(engine_config) if engine_config is not None else None
+    settings = EngineSettings(workers, config, scheduler, timeout_s=timeout_s)
+    with sessions.engine(backend, settings) as engine:
+        how = Engine(engine, retries, timeout_s, name=backend, tasks_per_call=tasks_per_call)
+        return call_on_chunks(list(plan), function, how)
 
 
 def verify(plan: Plan, *, workers: int | None = None) -> int:
     """Prove that the chunks together are the sources and return how many records there are; StaleError if not."""
-    with sessions.engine("local", workers or len(os.sched_getaffinity(0))) as engine:
+    with sessions.engine("local", EngineSettings(workers)) as engine:
         verdicts = hold(plan, engine)
     wrong = next((verdict.differs for verdict in verdicts if verdict.differs), None)
     if wrong:

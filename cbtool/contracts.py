@@ -71,9 +71,29 @@ class Partitioner(Protocol):
         """
 
 
+Frame = dict[str, Any]
+"""What comes back from a worker: ``{"result": {…}}`` or ``{"error": {…}}``, and what the task ``spent``."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What a user says of an engine; each takes what concerns it."""
+
+    workers: int | None = None
+    """How many tasks at once; None leaves it to the engine."""
+    config: str | None = None
+    """A file of the engine's own settings (``--engine-config``)."""
+    scheduler: str | None = None
+    """The address of a cluster that is there already."""
+    memory_bytes: int | None = None
+    """What a task may take, for engines that must be told before."""
+    timeout_s: float | None = None
+    """The time limit of a task, for engines that must be told before."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What an engine allows a task; None is no limit."""
+    """What an engine allows a task, and what it is like; None is no limit."""
 
     memory_bytes: int | None = None
     time_s: float | None = None
@@ -81,21 +101,26 @@ class Limits:
     concurrency: int = 1
     remote: bool = False
     """Whether tasks run where this machine's files cannot be seen."""
+    overhead_s: float = 0.0
+    """About what a call costs in time besides its tasks."""
+    price: str | None = None
+    """The row of the price table that its use is paid by; None for what costs nothing."""
 
 
 class Backend(Protocol):
-    """Runs tasks and nothing more; retries, time limits, the ledger and the commit are above it.
+    """Carries tasks to workers and frames back, and nothing more; all that is one for every engine is above it.
 
-    A task is JSON: ``{"call": "package.module:function", …}``. Its function takes the task and returns a JSON
-    object. The future ends with that object, with the task's own exception, or with `WorkerDied`.
+    A task is JSON: ``{"call": "package.module:function", …}``. A worker gives it to `cbtool.backends.worker.perform`,
+    whose frame ends the future. Trouble of the engine's own ends it with an exception: `WorkerDied`, `Unavailable` …
+    A backend is made with `EngineSettings`.
     """
 
     limits: Limits
 
-    def submit(self, task: Mapping[str, Any]) -> Future[dict[str, Any]]: ...
+    def submit(self, task: Mapping[str, Any]) -> Future[Frame]: ...
 
-    def cancel(self, future: Future[dict[str, Any]]) -> None:
-        """End the task, its worker and all that it started, at once."""
+    def cancel(self, future: Future[Frame]) -> None:
+        """End the task, its worker and all that it started, at once where the engine can; the future ends."""
 
     def close(self) -> None:
         """End all workers."""

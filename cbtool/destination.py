@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from cbtool.errors import CannotWrite, FormatError, NotAllowed, UsageError
 from cbtool.output import TEMPORARY, NameTaken, appearing, told
+from cbtool.spending import writing
 
 SAFE_PART = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -19,13 +20,18 @@ class Destination(ABC):
 
     uri: str
 
-    @abstractmethod
     def create(self, name: str, blocks: Iterable[bytes]) -> bool:
         """Write *blocks* under *name* unless that name exists; say whether this call made it.
 
         The name appears only when all is written (a local file is linked into place, an object is put
         conditionally). Of several that race, exactly one gets True.
         """
+        with writing(blocks) as counted:
+            return self._create(name, counted)
+
+    @abstractmethod
+    def _create(self, name: str, blocks: Iterable[bytes]) -> bool:
+        """Do what `create` says."""
 
     @abstractmethod
     def replace(self, name: str, blocks: Iterable[bytes]) -> None:
@@ -56,7 +62,7 @@ class Folder(Destination):
         if os.path.exists(self.uri) and not os.path.isdir(self.uri):
             raise CannotWrite(f"{self.uri}: not a folder", hint="name a folder, or a new name", uri=self.uri)
 
-    def create(self, name: str, blocks: Iterable[bytes]) -> bool:
+    def _create(self, name: str, blocks: Iterable[bytes]) -> bool:
         path = self._ready(name)
         if os.path.lexists(path):
             return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class CbtoolError(Exception):
     """Something the user can act on; shown as one line, without a traceback.
@@ -100,3 +103,28 @@ class TaskFailed(CbtoolError):
     """The user's own command or function failed; *facts* have its status and stderr, or its traceback."""
 
     exit_code = 3
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return what of *error* travels as JSON: ours with all that they say, others with their traceback."""
+    if isinstance(error, CbtoolError):
+        kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == CbtoolError.__module__]
+        facts = {name: fact if _is_plain(fact) else str(fact) for name, fact in error.facts.items()}
+        return {"kind": kinds[0], "message": str(error), "hint": error.hint, "facts": facts}
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return {"message": message, "facts": {"type": type(error).__name__, "traceback": text}}
+
+
+def revive(error: Mapping[str, Any]) -> CbtoolError:
+    """Return the exception that `describe` described: of its own class if that is one of ours, else TaskFailed."""
+    kind = globals().get(error.get("kind", ""), TaskFailed)
+    revived = kind(error["message"], hint=error.get("hint"), **error.get("facts", {}))
+    assert isinstance(revived, CbtoolError)
+    return revived
+
+
+def _is_plain(fact: object) -> bool:
+    return fact is None or isinstance(fact, (str, int, float, bool))

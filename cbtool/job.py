@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from glob import escape, glob
@@ -15,14 +13,18 @@ from importlib import import_module
 from typing import Any
 
 from cbtool import ledger as ledgers
+from cbtool.batching import Batched
 from cbtool.chunk import Chunk
 from cbtool.contracts import Backend
 from cbtool.destination import Destination, Folder
+from cbtool.driver import Driver
 from cbtool.errors import CbtoolError, ChunksFailed, TaskFailed, UsageError
 from cbtool.ledger import Ledger, RunKey
+from cbtool.reach import check_places, probe
 from cbtool.registry import entries
 from cbtool.runner import Event, Outcome, run_tasks
 from cbtool.stagers.function import pack, unpack
+from cbtool.stagers.scratch import scratch_place
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class Work:
     @cached_property
     def call(self) -> str:
         return dict(entries("stagers"))[self.stager].target
+
+    @property
+    def needs(self) -> dict[str, Any]:
+        """Return what a worker must have for it, as `cbtool.backends.probe.look` takes it."""
+        words = self.parameters.get("command", ())
+        plain = len(words) > 1 and "{" not in words[0]
+        function = {"function": self.unkeyed["function"]} if "function" in self.unkeyed else {}
+        return {"modules": [self.call.partition(":")[0]], "commands": [words[0]] if plain else [], **function}
 
     def outputs(self, chunk: Chunk) -> list[str]:
         """Return the names of what is made of *chunk*; a folder's ends in ``/``."""
@@ -67,6 +77,14 @@ class Engine:
     timeout_s: float | None = None
     scratch: str | None = None
     on_event: Callable[[JobEvent], None] = lambda event: None
+    name: str = "local"
+    """What the backend is called, for the record."""
+    tasks_per_call: int | None = None
+    """How many tasks go into one call of the engine; None finds a number that is worth it."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Says that nothing more is to be begun."""
+    predicted: Mapping[str, Any] | None = None
+    """What was foretold of this run, to be kept with it."""
 
 
 @dataclass
@@ -101,32 +119,50 @@ def run_job(
 ) -> Report:
     """Do *work* on each of *chunks* that is not done yet; outputs go to *destination*. A failing chunk fails alone."""
     made = name_outputs(chunks, work)
-    ledger, finished = None, set[int]()
-    if with_ledger:
-        ledger = Ledger.claim(
-            destination, run_key(chunks, work), [(one, made[one.chunk]) for one in chunks], force=force
-        )
-        finished = ledgers.done(destination, made)
-    todo = [chunk for chunk in chunks if chunk.chunk not in finished]
-    report = Report(made, kept=len(chunks) - len(todo), resumable=with_ledger)
-    engine.on_event(JobEvent("begin", total=len(chunks), kept=report.kept))
-
-    def note(event: JobEvent) -> None:
-        if ledger is not None and event.kind in ("retry", "done", "failed"):
-            ledger.record(**_record(event))
-        if event.kind == "done":
-            report.done += 1
-        elif event.kind == "failed" and event.chunk is not None and event.error is not None:
-            report.failed[event.chunk.chunk] = event.error
-
-    try:
-        _run(todo, work, {"destination": _whole(destination)}, engine, note)
-    finally:
+    if engine.backend.limits.remote:
+        check_places(chunks, destination)
+    with ExitStack() as stack:
+        ledger, finished = None, set[int]()
+        if with_ledger:
+            ledger = Ledger.claim(
+                destination, run_key(chunks, work), [(one, made[one.chunk]) for one in chunks], force=force
+            )
+            stack.callback(ledger.close)
+            finished = ledgers.done(destination, made)
+        todo = [chunk for chunk in chunks if chunk.chunk not in finished]
+        report = Report(made, kept=len(chunks) - len(todo), resumable=with_ledger)
+        engine.on_event(JobEvent("begin", total=len(chunks), kept=report.kept))
+        if todo and engine.backend.limits.remote:
+            probe(engine.backend, work.needs, todo[0], destination)
+        driver = None
+        if with_ledger and todo:
+            driver = Driver(destination, engine.name, engine.backend.limits, engine.predicted)
+            stack.enter_context(driver.beating())
+        _run(todo, work, {"destination": _whole(destination)}, engine, _Notes(report, ledger, driver))
         if ledger is not None:
-            ledger.close()
-    if ledger is not None:
-        _check_outputs(report, destination)
+            _check_outputs(report, destination)
+        if driver is not None and report.failed:
+            driver.how = "failed"
     return report
+
+
+class _Notes:
+    """Keeps what happens to chunks: in the report, the ledger, and the driver's sign of life."""
+
+    def __init__(self, report: Report, ledger: Ledger | None, driver: Driver | None) -> None:
+        self.report, self.ledger, self.driver = report, ledger, driver
+
+    def __call__(self, event: JobEvent) -> None:
+        assert event.chunk is not None
+        number = event.chunk.chunk
+        if self.ledger is not None and event.kind in ("retry", "done", "failed"):
+            self.ledger.record(**_record(event))
+        if self.driver is not None:
+            (self.driver.begun if event.kind == "start" else self.driver.ended)(number)
+        if event.kind == "done":
+            self.report.done += 1
+        elif event.kind == "failed" and event.error is not None:
+            self.report.failed[number] = event.error
 
 
 def _check_outputs(report: Report, destination: Destination) -> None:
@@ -148,9 +184,13 @@ def call_on_chunks(chunks: Sequence[Chunk], function: Callable[[Chunk], Any], en
         elif event.kind == "failed" and event.chunk and event.error:
             failed[event.chunk.chunk] = event.error
 
-    engine.on_event(JobEvent("begin", total=len(chunks)))
     urls = sorted({url for chunk in chunks for url in chunk.urls.values()})
-    _run(chunks, Work("function", unkeyed={"function": packed(function), "urls": urls}), {}, engine, note)
+    work = Work("function", unkeyed={"function": packed(function), "urls": urls})
+    if engine.backend.limits.remote and chunks:
+        check_places(chunks, None)
+        probe(engine.backend, work.needs, chunks[0])
+    engine.on_event(JobEvent("begin", total=len(chunks)))
+    _run(chunks, work, {}, engine, note)
     if failed:
         first = min(failed)
         message = f"{len(failed)} of {len(chunks)} chunks failed; chunk {first}: {failed[first]}"
@@ -189,11 +229,6 @@ def name_outputs(chunks: Sequence[Chunk], work: Work) -> dict[int, list[str]]:
     return made
 
 
-def scratch_place(folder: str | None) -> str:
-    """Return what the paths of a program's scratch folders begin with, in *folder* or where TMPDIR says."""
-    return os.path.abspath(os.path.join(folder or tempfile.gettempdir(), f"cbtool-{secrets.token_hex(6)}-"))
-
-
 def _run(
     chunks: Sequence[Chunk],
     work: Work,
@@ -212,7 +247,14 @@ def _run(
         more = {**more, "scratch": place}
     fixed = {"call": work.call, **work.parameters, **work.unkeyed, **more}
     tasks = ({**fixed, "chunk": chunk.to_line()} for chunk in chunks)
-    outcomes = run_tasks(tasks, engine.backend, retries=engine.retries, timeout_s=engine.timeout_s, on_event=tell)
+    outcomes = run_tasks(
+        tasks,
+        _in_calls(engine, len(chunks)),
+        retries=engine.retries,
+        timeout_s=engine.timeout_s,
+        on_event=tell,
+        is_stopping=engine.is_stopping,
+    )
     try:
         with closing(outcomes):
             for _ in outcomes:
@@ -220,6 +262,18 @@ def _run(
     finally:
         for left in glob(escape(place) + "*"):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _in_calls(engine: Engine, n_tasks: int) -> Backend:
+    """Return the engine's backend, or what puts several tasks into each of its calls where that may be worth it."""
+    per_call, limits = engine.tasks_per_call, engine.backend.limits
+    if engine.timeout_s is not None:
+        if per_call is not None and per_call > 1:
+            raise UsageError("--timeout is for one task a call, and --tasks-per-call puts several into one")
+        per_call = 1
+    if per_call == 1 or (per_call is None and not limits.overhead_s) or n_tasks < 2:
+        return engine.backend
+    return Batched(engine.backend, per_call, n_tasks)
 
 
 def _whole(destination: Destination) -> str:
@@ -232,6 +286,8 @@ def _record(event: JobEvent) -> dict[str, Any]:
     record: dict[str, Any] = {"chunk": event.chunk.chunk, "attempt": event.attempt, "ended": event.kind}
     if event.outcome is not None:
         record["seconds"] = round(event.outcome.seconds, 4)
+        if event.outcome.spent:
+            record["spent"] = dict(event.outcome.spent)
         record.update({k: v for k, v in (event.outcome.result or {}).items() if k != "outputs" and v not in ("", None)})
     if event.error is not None:
         record["error"] = str(event.error)

@@ -72,8 +72,9 @@ class Ledger:
         return Ledger(destination)
 
     def record(self, **record: Any) -> None:
-        """Keep how an attempt ended."""
-        self._segment.add({"at": round(self._clock(), 3), **record})
+        """Keep how an attempt ended; *record* may say how many ``seconds`` it took."""
+        at = self._clock()
+        self._segment.add({"at": round(at, 3), "submitted": round(at - record.get("seconds", 0.0), 3), **record})
 
     def close(self) -> None:
         """Write what has not been written yet."""

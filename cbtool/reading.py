@@ -13,6 +13,7 @@ from cbtool.chunk import Chunk, Part
 from cbtool.detect import partitioner
 from cbtool.errors import FormatError, StaleError, UsageError
 from cbtool.source import Source, open_source
+from cbtool.spending import waiting_for
 
 
 def open_parts(chunk: Chunk) -> Generator[Part]:
@@ -33,7 +34,8 @@ def open_parts(chunk: Chunk) -> Generator[Part]:
                 raise FormatError(f"chunk {chunk.chunk}: {one.uri} has another size than planned")
         sources = [opened[one.uri] for one in chunk.sources]
         for part, one_part in zip(chunk.parts, partitioner(chunk.format).build(chunk, sources), strict=True):
-            yield Part(one_part.name, _checked(one_part.blocks, [sources[number] for number in part.sources]))
+            blocks = _checked(one_part.blocks, [sources[number] for number in part.sources])
+            yield Part(one_part.name, waiting_for(blocks))
 
 
 def _checked(blocks: Iterator[bytes], sources: Sequence[Source]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk
-from cbtool.contracts import Backend
+from cbtool.contracts import Backend, EngineSettings
 from cbtool.destination import open_destination
 from cbtool.errors import FormatError, MissingInput, UsageError
 from cbtool.expand import expand
@@ -44,9 +44,9 @@ def opened(uris: Sequence[str | BinaryIO], *, unversioned: bool = False, session
 
 
 @contextmanager
-def engine(name: str, workers: int) -> Iterator[Backend]:
+def engine(name: str, settings: EngineSettings) -> Iterator[Backend]:
     """Open a backend by name; its workers end with the block."""
-    backend: Backend = load("backends", name)(workers=workers)
+    backend: Backend = load("backends", name)(settings)
     try:
         yield backend
     finally:
@@ -57,7 +57,7 @@ def indexer(workers: int, on_event: Callable[[Event], None] = lambda event: None
     """Return what passes over sources with worker processes of this machine."""
 
     def pass_over(sources: Sequence[Source], form: str) -> Iterator[tuple[Source, Index]]:
-        with engine("local", workers) as backend:
+        with engine("local", EngineSettings(workers)) as backend:
             yield from build(sources, form, backend, workers, on_event)
 
     return pass_over

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from cbtool.errors import FormatError, MissingInput, NotAllowed, StaleError, UsageError
+from cbtool.spending import SPENT
 
 Range = tuple[int, int]
 """``(start, length)`` in bytes."""
@@ -35,6 +36,7 @@ class Meter:
         with self._lock:
             self.requests += requests
             self.bytes += n_bytes
+        SPENT.add(requests=requests, read_bytes=n_bytes)
 
 
 class Source(ABC):
@@ -247,6 +249,11 @@ def open_source(
             found=source.version,
         )
     return source
+
+
+def is_local(uri: str) -> bool:
+    """Say whether *uri* is a path on this machine."""
+    return "://" not in uri or uri.lower().startswith("file://")
 
 
 def _open(uri: str | BinaryIO, pinned: tuple[str, int] | None, unversioned: bool, session: Any) -> Source:

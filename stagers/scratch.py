@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cbtool.chunk import Chunk
-from cbtool.errors import ConfigError
+from cbtool.destination import open_destination
+from cbtool.errors import ConfigError, UsageError
 from cbtool.output import told
 from cbtool.reading import open_parts
+from cbtool.source import is_local
 
 PREFIX = "cbtool-"
 SAFE_PATH = re.compile(r"[A-Za-z0-9._/+@%=:,-]+")
+
+
+def scratch_place(folder: str | None) -> str:
+    """Return what the paths of a program's scratch folders begin with: in *folder*, or where TMPDIR says."""
+    place = folder if folder is not None and is_local(folder) else tempfile.gettempdir()
+    return os.path.abspath(os.path.join(place, f"{PREFIX}{secrets.token_hex(6)}-"))
 
 
 @contextmanager
@@ -34,6 +43,29 @@ def scratch_folder(place: str | None) -> Iterator[str]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def scratch_place_for(where: str | None, *, remote: bool) -> Iterator[str]:
+    """Give a place for outputs that only pass through: a folder, or for *remote* workers a prefix below *where*.
+
+    UsageError if remote workers would have none. It is emptied at the end.
+    """
+    if not remote:
+        with scratch_folder(scratch_place(where)) as folder:
+            yield folder
+        return
+    if where is None or is_local(where):
+        raise UsageError(
+            "the engine's workers cannot send outputs to this stdout",
+            hint="name where they go: -o s3://BUCKET/PREFIX/, or where they pass: --scratch s3://BUCKET/PREFIX/",
+        )
+    destination = open_destination(f"{where.rstrip('/')}/{PREFIX}{secrets.token_hex(6)}/")
+    try:
+        yield destination.uri
+    finally:
+        for name, _ in list(destination.names()):
+            destination.delete(name)
 
 
 def write_parts(chunk: Chunk, folder: str) -> list[str]:

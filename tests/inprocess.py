@@ -8,12 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from importlib import import_module
 from typing import Any
 
 import typer.testing
 
 from cbtool.asked import Options
+from cbtool.backends.worker import perform
 from cbtool.chunk import Chunk
 from cbtool.cli import app
 from cbtool.contracts import Limits
@@ -35,11 +35,7 @@ class Inline:
 
     def submit(self, task: Mapping[str, Any]) -> Future[dict[str, Any]]:
         future: Future[dict[str, Any]] = Future()
-        module, _, name = str(task["call"]).partition(":")
-        try:
-            future.set_result(getattr(import_module(module), name)(task))
-        except Exception as error:
-            future.set_exception(error)
+        future.set_result(perform(task))
         return future
 
     def cancel(self, future: Future[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ def cbtool(*words: str, cwd: Path, status: int = 0, stdin: str | None = None) ->
     return done
 
 
-def begin(*words: str, cwd: Path) -> subprocess.Popen[bytes]:
+def begin(*words: str, cwd: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Start the program in *cwd*, in a session of its own."""
     return subprocess.Popen(
         [*CBTOOL, *words],
@@ -32,7 +32,7 @@ def begin(*words: str, cwd: Path) -> subprocess.Popen[bytes]:
         env=scratch_in(cwd),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         start_new_session=True,
     )
 

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from cbtool import sidecar, split
 from cbtool.chunk import Chunk
 from cbtool.detect import detect
-from cbtool.errors import CbtoolError, ConfigError, FormatError, UsageError
+from cbtool.errors import ConfigError, FormatError, UsageError
 from cbtool.index import MAGIC, Index, dump, load
 from cbtool.plan import complete, read_chunks
+from cbtool.runner import opened
 from cbtool.settings import defaults
 from cbtool.source import open_source
 from fixtures import make
@@ -388,5 +389,5 @@ def test_settings_of_the_folder_win_over_those_of_the_user(tmp_path: Path, monke
 
 
 def test_the_inline_engine_passes_on_errors() -> None:
-    future = Inline().submit({"call": "cbtool.stagers.verify:stage", "chunk": "{}"})
-    assert isinstance(future.exception(), CbtoolError)
+    _, error, _ = opened(Inline().submit({"call": "cbtool.stagers.verify:stage", "chunk": "{}"}))
+    assert isinstance(error, FormatError)

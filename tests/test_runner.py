@@ -36,7 +36,7 @@ class Fake:
             if isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
-                future.set_result(answer)
+                future.set_result({"result": answer, "spent": {"wall_s": 1.5}})
         return future
 
     def cancel(self, future: Future[dict[str, Any]]) -> None:
@@ -143,3 +143,39 @@ def test_a_retry_does_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> Non
     outcomes = run_tasks(tasks, Fake())
     assert [next(outcomes).number for _ in range(50)] and time.monotonic() - began < 0.5
     assert next(outcomes).number == 0
+
+
+def test_an_outcome_says_what_its_last_attempt_took() -> None:
+    outcome, _ = run(Unavailable("x"), {"n": 1})
+    assert outcome.spent == {"wall_s": 1.5}
+    outcome, _ = run(FormatError("x"))
+    assert outcome.spent == {}
+
+
+def test_a_run_that_is_to_stop_lets_what_runs_end_and_begins_nothing() -> None:
+    backend, began = Fake(), []
+    tasks = iter([{"answers": [{"n": n}]} for n in range(20)])
+    outcomes = run_tasks(
+        tasks, backend, on_event=lambda event: began.append(event.kind), is_stopping=lambda: len(began) > 6
+    )
+    ended = []
+    with pytest.raises(KeyboardInterrupt):
+        for outcome in outcomes:
+            ended.append(outcome.number)
+    assert ended == list(range(began.count("start"))) and 4 <= len(ended) < 20
+    assert backend.cancelled == 0
+
+
+def test_a_run_that_is_to_stop_does_not_wait_for_another_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "BACKOFF_S", 60.0)
+    stop: list[bool] = []
+    tasks: list[dict[str, Any]] = [{"answers": [TryAgain("x"), {}]}]
+    with pytest.raises(KeyboardInterrupt):
+        list(run_tasks(tasks, Fake(), on_event=lambda event: stop.append(True), is_stopping=lambda: len(stop) > 1))
+
+
+def test_a_run_told_to_stop_when_all_is_done_is_whole() -> None:
+    done: list[Outcome] = []
+    for outcome in run_tasks([{"answers": [{}]}] * 3, Fake(), is_stopping=lambda: len(done) == 2):
+        done.append(outcome)
+    assert len(done) == 3

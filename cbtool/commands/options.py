@@ -36,6 +36,14 @@ Workers = Annotated[
     int | None, typer.Option("-j", "--workers", metavar="N", envvar="CBTOOL_WORKERS", help="Tasks at once.")
 ]
 Engine = Annotated[str, typer.Option("--backend", metavar="NAME", envvar="CBTOOL_BACKEND", help="Where tasks run.")]
+EngineConfig = Annotated[
+    str | None,
+    typer.Option("--engine-config", metavar="FILE", envvar="CBTOOL_ENGINE_CONFIG", help="The engine's own settings."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", envvar="CBTOOL_SCHEDULER", help="A cluster that is there already."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="CBTOOL_QUIET", help="Say nothing but errors.")]
 Some = Annotated[bool, typer.Option("--some", help="Accept a part of a plan.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,6 +41,10 @@ def run(
     source: o.Resupplied = None,
     workers: o.Workers = None,
     backend: o.Engine = "local",
+    engine_config: o.EngineConfig = None,
+    scheduler: o.Scheduler = None,
+    tasks_per_call: r.TasksPerCall = "auto",
+    memory: r.Memory = None,
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
@@ -65,9 +69,8 @@ def run(
     """
     from cbtool.job import Work
 
-    words, statuses = _checked(ctx.meta.get(COMMAND), ok, ext)
-    jobs = workers or o.cores()
-    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
+    words, statuses = _checked(ctx.meta.get(COMMAND), ok, ext, is_here=backend == "local")
+    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
     plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source)
     work = Work("command", {"command": words, "ext": ext, "ok": statuses}, {"urls": urls})
     if dry_run:
@@ -75,21 +78,23 @@ def run(
 
         r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, work.parameters, output))
         return
-    settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
+    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    calls = r.per_call(tasks_per_call)
+    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose)
     if output is not None:
         _into(plan, work, output, settings, reduce, reduce_to, as_json)
     else:
         _through(plan, work, settings, reduce, reduce_to, as_json)
 
 
-def _checked(command: list[str] | None, ok: str, ext: str) -> tuple[list[str], list[int]]:
+def _checked(command: list[str] | None, ok: str, ext: str, *, is_here: bool) -> tuple[list[str], list[int]]:
     """Return the words of the command and the statuses that are no failure; UsageError before anything is begun."""
     import re
     import shutil
 
     if not command or not command[0]:
         raise UsageError("what is to be run?", hint="cbtool run SRC -n 16 -- wc -l")
-    if len(command) > 1 and "{" not in command[0] and shutil.which(command[0]) is None:
+    if is_here and len(command) > 1 and "{" not in command[0] and shutil.which(command[0]) is None:
         raise UsageError(f"{command[0]}: no such command", hint="is it installed, and on PATH?")
     if not re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", ok):
         raise UsageError(f"--ok {ok}: not a list of exit statuses", hint="--ok 0,1")
@@ -109,30 +114,31 @@ def _into(
     report.check()
     if reduce is not None:
         from cbtool.destination import open_destination
-        from cbtool.job import scratch_place
-        from cbtool.stagers.reduce import reduce as join
 
         destination = open_destination(output)
         uris = [destination.locate(name.rstrip("/")) for names in report.made.values() for name in names]
-        join(reduce, uris, reduce_to, scratch=scratch_place(settings.scratch))
+        _join(reduce, uris, reduce_to, settings)
 
 
 def _through(plan: Plan, work: Work, settings: r.Settings, reduce: str | None, reduce_to: str, as_json: bool) -> None:
-    from cbtool.job import scratch_place
+    from functools import partial
+
     from cbtool.output import open_output
     from cbtool.stagers.command import names
-    from cbtool.stagers.reduce import reduce as join
-    from cbtool.stagers.scratch import scratch_folder
 
     if as_json:
         raise UsageError("--json: stdout is where the outputs go", hint="-o DEST")
     if names(work.parameters["command"], "outdir"):
         raise UsageError("{outdir}: a folder cannot go to stdout", hint="-o DEST")
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch_folder(scratch_place(settings.scratch)))
-        to = stack.enter_context(open_output("-")) if reduce is None else None
-        report = r.execute_aside(plan, work, folder, settings, to)
-        report.check()
-        if reduce is not None:
-            uris = [f"{folder}/{name}" for names in report.made.values() for name in names]
-            join(reduce, uris, reduce_to, scratch=scratch_place(settings.scratch))
+    if reduce is not None:
+        r.execute_aside(plan, work, settings, None, partial(_join, reduce, to=reduce_to, settings=settings))
+        return
+    with open_output("-") as stdout:
+        r.execute_aside(plan, work, settings, stdout, None)
+
+
+def _join(reduce: str, uris: Sequence[str], to: str, settings: r.Settings) -> None:
+    from cbtool.stagers.reduce import reduce as join
+    from cbtool.stagers.scratch import scratch_place
+
+    join(reduce, uris, to, scratch=scratch_place(settings.scratch))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from cbtool.commands import options as o
+from cbtool.contracts import EngineSettings
 from cbtool.errors import UsageError
 
 if TYPE_CHECKING:
     from cbtool.asked import Options
+    from cbtool.contracts import Backend
     from cbtool.destination import Destination
     from cbtool.job import JobEvent, Report, Work
     from cbtool.plan import Plan
@@ -46,6 +48,14 @@ Force = Annotated[bool, typer.Option("--force", help="First remove what a run ma
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show retries, and all that failing commands said.")]
 
 
+Memory = Annotated[
+    str | None, typer.Option("--memory", metavar="SIZE", help="What a task may take, where the engine is told: 2GiB.")
+]
+TasksPerCall = Annotated[
+    str,
+    typer.Option("--tasks-per-call", metavar="N|auto", help="Chunks in one call of an engine whose calls cost much."),
+]
+
 DRY_RUN_PLAN = "chunks.plan"
 
 
@@ -53,14 +63,30 @@ DRY_RUN_PLAN = "chunks.plan"
 class Settings:
     """How a job runs; none of it shapes what is made."""
 
-    workers: int
-    backend: str = "local"
+    backend: str
+    engine: EngineSettings
+    tasks_per_call: int | None = None
     retries: int | None = None
-    timeout_s: float | None = None
     scratch: str | None = None
     force: bool = False
     quiet: bool = False
     verbose: bool = False
+
+
+def engine_settings(
+    workers: int | None, config: str | None, scheduler: str | None, memory: str | None, timeout_s: float | None
+) -> EngineSettings:
+    """Return what the command line says of the engine."""
+    from cbtool.units import parse_size
+
+    return EngineSettings(workers, config, scheduler, parse_size(memory) if memory else None, timeout_s)
+
+
+def per_call(text: str) -> int | None:
+    """Return what ``--tasks-per-call`` says; None is ``auto``."""
+    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+        raise UsageError(f"--tasks-per-call {text}: not a number from 1 on, nor 'auto'")
+    return None if text == "auto" else int(text)
 
 
 def load(
@@ -133,17 +159,34 @@ def print_lines(
 def execute(plan: Plan, work: Work, output: str, settings: Settings) -> Report:
     """Do *work* on the chunks of *plan*, with a ledger in *output*, and tell people about it."""
     from cbtool.destination import open_destination
+    from cbtool.session import engine
 
-    return _execute(plan, work, open_destination(output), settings, lambda event: None, with_ledger=True)
+    with engine(settings.backend, settings.engine) as backend:
+        destination = open_destination(output)
+        return _execute(plan, work, destination, backend, settings, lambda event: None, with_ledger=True)
 
 
-def execute_aside(plan: Plan, work: Work, folder: str, settings: Settings, to: BinaryIO | None) -> Report:
-    """Do *work* into the scratch *folder*, and write the outputs to *to*, in the order of the chunks."""
+def execute_aside(
+    plan: Plan, work: Work, settings: Settings, to: BinaryIO | None, join: Callable[[Sequence[str]], None] | None
+) -> None:
+    """Do *work* into a scratch place, write the outputs to *to* in the order of the chunks, or *join* them at the end.
+
+    The place is a folder of this machine, or a prefix below ``--scratch`` where the engine's workers see no folders.
+    ChunksFailed if any chunk failed.
+    """
     from cbtool.destination import open_destination
+    from cbtool.session import engine
+    from cbtool.stagers.scratch import scratch_place_for
 
-    destination = open_destination(folder)
-    emit = InOrder(plan, work, destination, to) if to is not None else lambda event: None
-    return _execute(plan, work, destination, settings, emit, with_ledger=False)
+    with ExitStack() as stack:
+        backend = stack.enter_context(engine(settings.backend, settings.engine))
+        place = stack.enter_context(scratch_place_for(settings.scratch, remote=backend.limits.remote))
+        destination = open_destination(place)
+        emit = InOrder(plan, work, destination, to) if to is not None else lambda event: None
+        report = _execute(plan, work, destination, backend, settings, emit, with_ledger=False)
+        report.check()
+        if join is not None:
+            join([destination.locate(name) for names in report.made.values() for name in names])
 
 
 class InOrder:
@@ -163,10 +206,10 @@ class InOrder:
             self._next = next(self._chunks, None)
 
     def _emit(self, names: Sequence[str]) -> None:
-        from cbtool.stagers.scratch import read_blocks
+        from cbtool.stagers.reduce import joined
 
         for name in names:
-            self._to.writelines(read_blocks(self._destination.locate(name)))
+            self._to.writelines(joined([self._destination.locate(name)]))
             self._to.flush()
             self._destination.delete(name)
 
@@ -175,24 +218,34 @@ def _execute(
     plan: Plan,
     work: Work,
     destination: Destination,
+    backend: Backend,
     settings: Settings,
     emit: Callable[[JobEvent], None],
     *,
     with_ledger: bool,
 ) -> Report:
+    from cbtool.commands.interrupt import drained_on_interrupt
     from cbtool.job import Engine, run_job
     from cbtool.progress import Teller
-    from cbtool.session import engine
 
     with ExitStack() as stack:
         teller = stack.enter_context(Teller(sys.stderr, quiet=settings.quiet, verbose=settings.verbose))
-        backend = stack.enter_context(engine(settings.backend, settings.workers))
+        is_stopping = stack.enter_context(drained_on_interrupt(settings.quiet))
 
         def tell(event: JobEvent) -> None:
             teller(event)
             emit(event)
 
-        how = Engine(backend, settings.retries, settings.timeout_s, settings.scratch, tell)
+        how = Engine(
+            backend,
+            settings.retries,
+            settings.engine.timeout_s,
+            None if backend.limits.remote else settings.scratch,
+            tell,
+            settings.backend,
+            settings.tasks_per_call,
+            is_stopping,
+        )
         report = run_job(plan, work, destination, how, force=settings.force, with_ledger=with_ledger)
     if not settings.quiet:
         typer.echo(f"cbtool: {teller.summary()}", err=True)

@@ -15,6 +15,8 @@ def verify(
     source: o.Resupplied = None,
     workers: o.Workers = None,
     backend: o.Engine = "local",
+    engine_config: o.EngineConfig = None,
+    scheduler: o.Scheduler = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -28,16 +30,20 @@ def verify(
       cbtool verify reads.plan
       cbtool verify reads.plan parts/
     """
+    from cbtool.contracts import EngineSettings
     from cbtool.destination import open_destination
     from cbtool.errors import StaleError
     from cbtool.progress import counting
+    from cbtool.reach import check_places
     from cbtool.session import engine, load_plan
     from cbtool.tables import show_rows
     from cbtool.verifying import verify as hold
 
     whole = load_plan(plan)
     where = open_destination(destination) if destination else None
-    with engine(backend, workers or o.cores()) as runner, counting(quiet) as on_event:
+    with engine(backend, EngineSettings(workers, engine_config, scheduler)) as runner, counting(quiet) as on_event:
+        if runner.limits.remote:
+            check_places(whole, where)
         verdicts = hold(whole, runner, where, source or [], on_event)
     rows = [
         {

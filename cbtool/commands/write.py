@@ -23,6 +23,10 @@ def write(
     source: o.Resupplied = None,
     workers: o.Workers = None,
     backend: o.Engine = "local",
+    engine_config: o.EngineConfig = None,
+    scheduler: o.Scheduler = None,
+    tasks_per_call: r.TasksPerCall = "auto",
+    memory: r.Memory = None,
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
@@ -45,15 +49,16 @@ def write(
 
     if output is None:
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
-    jobs = workers or o.cores()
-    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, jobs)
+    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
     plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source)
     if dry_run:
         from cbtool.stagers.write import shell_lines
 
         r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, output))
         return
-    settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
+    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    calls = r.per_call(tasks_per_call)
+    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose)
     report = r.execute(plan, Work("write", unkeyed={"urls": urls}), output, settings)
     if as_json:
         r.say_report(report, output)

@@ -129,7 +129,7 @@ def main(memory: int, descriptor: int, parent: int) -> None:
             except (Gone, BrokenPipeError, ConnectionResetError):
                 raise
             except Exception as error:
-                from cbtool.backends.worker import describe
+                from cbtool.errors import describe
 
                 one.flush()
                 one.send({"error": describe(error)})

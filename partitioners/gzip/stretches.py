@@ -14,8 +14,7 @@ from subprocess import DEVNULL
 from typing import Any, BinaryIO
 
 from cbtool.backends.group import process_group
-from cbtool.backends.worker import revive
-from cbtool.errors import WorkerDied
+from cbtool.errors import WorkerDied, revive
 from cbtool.partitioners.gzip import decoder
 from cbtool.partitioners.gzip.decoder import FREE, N_SLOTS, NOTHING, NUMBER, SLOT_BYTES
 from cbtool.partitioners.gzip.inflate import Checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -58,6 +59,20 @@ def leave(task: Task) -> dict[str, Any]:
 
 def large(task: Task) -> dict[str, Any]:
     return {"text": "x" * task["size"], "got": len(task["text"])}
+
+
+def hoard(task: Task) -> dict[str, Any]:
+    """Ask for more memory than *limit* bytes of it allow."""
+    resource.setrlimit(resource.RLIMIT_AS, (task["limit"], resource.getrlimit(resource.RLIMIT_AS)[1]))
+    try:
+        return {"n": len(bytearray(4 * task["limit"]))}
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def slow(task: Task) -> dict[str, Any]:
+    time.sleep(task["seconds"])
+    return {}
 
 
 def spin(task: Task) -> dict[str, Any]:

@@ -203,11 +203,31 @@ def test_a_signal_leaves_no_process_and_no_temporary_file(work: Path, number: si
     assert left_over(work) != []
     began = time.monotonic()
     os.kill(process.pid, number)
+    if number == signal.SIGINT:  # the first lets what runs come to its end
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+        os.kill(process.pid, number)
     assert process.wait(timeout=20) == status
     assert time.monotonic() - began < 5
     until(lambda: session_of(process.pid) == [])
     assert left_over(work) == []
     assert made(work / "out") == {}
+
+
+def test_the_first_ctrl_c_lets_what_runs_end_and_begins_nothing_more(work: Path) -> None:
+    command = "echo {chunk} >> {work}/began; until [ -e {work}/go ]; do sleep 0.02; done; cat {in}"
+    with begin(*words_of(work, command), cwd=work, stderr=subprocess.PIPE) as process:
+        until(lambda: (work / "began").exists() and len((work / "began").read_text().split()) == 3)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.stderr and b"stopping" in process.stderr.readline()
+        (work / "go").touch()
+        assert process.wait(timeout=20) == 130
+    assert sorted(made(work / "out")) == ["some-00000", "some-00001", "some-00002"]
+    assert left_over(work) == []
+    status = json.loads(cbtool("status", "out", "--json", cwd=work).stdout)
+    assert (status["done"], status["to_come"]) == ([0, 1, 2], list(range(3, 12)))
+    cbtool(*words_of(work, command), cwd=work)
+    assert b"".join(made(work / "out").values()).decode() == "".join(LINES)
 
 
 def test_a_killed_driver_is_resumed_to_the_same_bytes(work: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cbtool.contracts import Backend
+from cbtool.destination import Destination, open_destination
+from cbtool.session import engine
 from tests.conformance.cases import CASES, Case, Files
+from tests.conformance.engines import ENGINES, Ready
 from tests.conftest import S3
 
 STORES = ("folder", "s3")
@@ -37,6 +42,9 @@ class Store:
 
     def get(self, name: str) -> bytes:
         return self.s3.get(name) if self.s3 else (Path(self.top) / name).read_bytes()
+
+    def destination(self, name: str) -> Destination:
+        return open_destination(self.at(name))
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the names of all files, but for those in hidden folders."""
@@ -84,3 +92,23 @@ def opened(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return Store("folder", str(tmp_path / "store"))
     s3: S3 = request.getfixturevalue("s3")
     return Store("s3", f"s3://{s3.bucket}", s3)
+
+
+@pytest.fixture(params=ENGINES)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Every engine, open."""
+    start, _ = ENGINES[request.param]
+    with start(tmp_path / "engine") as ready, engine(ready.name, ready.settings) as one:
+        yield one
+
+
+REACHED = [(name, kind) for name, (_, kinds) in ENGINES.items() for kind in kinds]
+
+
+@pytest.fixture(params=REACHED, ids=[f"{name}-{kind}" for name, kind in REACHED])
+def reached(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ready, Store]]:
+    """Every engine, started, with each store that its workers reach."""
+    name, kind = request.param
+    store = opened(kind, request, tmp_path)
+    with ENGINES[name][0](tmp_path / "engine") as ready:
+        yield ready, store

@@ -9,6 +9,7 @@ import pytest
 from cbtool.asked import Options
 from cbtool.backends.local import Local
 from cbtool.chunk import Chunk
+from cbtool.contracts import EngineSettings
 from cbtool.destination import open_destination
 from cbtool.errors import ChunksFailed, TaskFailed, UsageError
 from cbtool.job import Engine, JobEvent, Work, call_on_chunks, packed, run_job
@@ -25,7 +26,7 @@ def plan(tmp_path: Path) -> Plan:
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    backend = Local(workers=2)
+    backend = Local(EngineSettings(workers=2))
     yield Engine(backend)
     backend.close()
 

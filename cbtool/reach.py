@@ -1,0 +1,60 @@
+"""Whether an engine can do a job at all: seen before anything is begun."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cbtool.chunk import Chunk
+from cbtool.contracts import Backend
+from cbtool.destination import Destination, Folder
+from cbtool.errors import UsageError
+from cbtool.ledger import HOME
+from cbtool.runner import opened
+from cbtool.source import is_local
+
+PROBE_S = 300.0
+"""How long the first answer of an engine may take: a container may have to be fetched for it."""
+
+
+def check_places(chunks: Sequence[Chunk], destination: Destination | None) -> None:
+    """Raise UsageError where a remote worker could not see what *chunks* read or *destination* is."""
+    local = next((one.uri for chunk in chunks for one in chunk.sources if is_local(one.uri)), None)
+    if local is not None:
+        raise UsageError(
+            f"{local}: lies on this machine, where the engine's workers cannot read it",
+            hint="copy it to object storage and plan again, or use --backend local",
+        )
+    if isinstance(destination, Folder):
+        raise UsageError(
+            f"{destination.uri}: a folder on this machine, where the engine's workers cannot write",
+            hint="name an s3:// prefix: -o s3://BUCKET/PREFIX/",
+        )
+
+
+def probe(
+    backend: Backend, needs: Mapping[str, Any], chunk: Chunk | None = None, destination: Destination | None = None
+) -> Mapping[str, Any]:
+    """Have one worker look at what the job *needs*, at the sources of *chunk*, and at *destination*.
+
+    Returns what it spent and its versions. Errors are those of `cbtool.backends.probe.look`, or the engine's own.
+    """
+    from cbtool.backends.probe import CALL, versions
+
+    task = {"call": CALL, "versions": versions(), **needs}
+    if chunk is not None:
+        source = chunk.sources[0]
+        task["source"] = {"uri": chunk.urls.get(source.uri, source.uri), "version": source.version}
+    if destination is not None:
+        task |= {"destination": destination.uri, "mark": f"{HOME}probe-{secrets.token_hex(6)}"}
+    future = backend.submit(task)
+    try:
+        future.exception(timeout=PROBE_S)
+    except BaseException:
+        backend.cancel(future)
+        raise
+    result, error, spent = opened(future)
+    if error is not None:
+        raise error
+    return {**(result or {}), "spent": spent}
