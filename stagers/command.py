@@ -16,7 +16,7 @@ from cbtool.destination import Destination, open_destination
 from cbtool.errors import TaskFailed, UsageError
 from cbtool.ledger import proof
 from cbtool.reading import chunk_of, one_stream
-from cbtool.stagers.scratch import read_blocks, scratch_folder, write_file, write_parts
+from cbtool.stagers.scratch import check_room, read_blocks, scratch_folder, write_file, write_parts
 
 TOKENS = ("in", "in1", "in2", "out", "outdir", "name", "stem", "chunk", "core")
 # Not after a dollar: ${name} is the shell's.
@@ -127,6 +127,8 @@ def _values(chunk: Chunk, words: Sequence[str], scratch: str, made: Sequence[str
         "chunk": str(chunk.chunk),
         "core": describe_core(chunk.core),
     }
+    if any(names(words, token) for token in ("in", "in1", "in2")):
+        check_room(scratch, chunk)
     if names(words, "in"):
         values["in"] = os.path.join(scratch, chunk.name)
         write_file(values["in"], one_stream(chunk))

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 
 from cbtool.chunk import Chunk
 from cbtool.destination import open_destination
-from cbtool.errors import ConfigError, UsageError
+from cbtool.errors import CannotWrite, ConfigError, UsageError
 from cbtool.output import told
 from cbtool.reading import open_parts
 from cbtool.source import is_local
+from cbtool.units import show_size
 
 PREFIX = "cbtool-"
 SAFE_PATH = re.compile(r"[A-Za-z0-9._/+@%=:,-]+")
@@ -66,6 +67,19 @@ def scratch_place_for(where: str | None, *, remote: bool) -> Iterator[str]:
     finally:
         for name, _ in list(destination.names()):
             destination.delete(name)
+
+
+def check_room(folder: str, chunk: Chunk) -> None:
+    """Raise CannotWrite if *folder* has no room for *chunk*, by what its plan says of its size; before it is read."""
+    wanted = max(chunk.n_bytes, chunk.weight if chunk.by == "bytes" else 0)
+    with told(folder):
+        free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise CannotWrite(
+            f"{folder}: {show_size(free)} are free, and chunk {chunk.chunk} takes {show_size(wanted)}",
+            hint="make room there, or name another place: --scratch DIR",
+            uri=folder,
+        )
 
 
 def write_parts(chunk: Chunk, folder: str) -> list[str]:

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cbtool.asked import Options
+from cbtool.contracts import Limits
+from cbtool.destination import open_destination
+from cbtool.errors import ConfigError, MissingInput, NotAllowed, StaleError, UsageError
+from cbtool.job import Engine, Work, call_on_chunks, packed, run_job
+from cbtool.plan import Plan
+from cbtool.reach import check_places, probe
+from cbtool.session import make_plan
+from tests.conftest import S3
+from tests.inprocess import Inline
+
+
+class Far(Inline):
+    """An engine whose workers do not see this machine's files."""
+
+    limits = Limits(remote=True)
+    submitted = 0
+
+    def submit(self, task: Any) -> Any:
+        self.submitted += 1
+        return super().submit(task)
+
+
+def lines(s3: S3, chunks: int = 3) -> Plan:
+    return make_plan([s3.put("some.txt", b"a line\n" * 100)], Options(chunks=chunks))
+
+
+WRITE = Work("write")
+
+
+def test_a_source_on_this_machine_is_refused_before_anything_starts(tmp_path: Path, s3: S3) -> None:
+    (tmp_path / "some.txt").write_text("a\nb\n")
+    plan = make_plan([str(tmp_path / "some.txt")], Options(chunks=2))
+    far = Far()
+    with pytest.raises(UsageError, match=r"some.txt: lies on this machine") as caught:
+        run_job(plan, WRITE, open_destination(f"s3://{s3.bucket}/out"), Engine(far))
+    assert caught.value.hint and "object storage" in caught.value.hint
+    with pytest.raises(UsageError, match="lies on this machine"):
+        call_on_chunks(plan, len, Engine(far))  # type: ignore[arg-type]
+    assert far.submitted == 0 and "out" not in "".join(s3.keys())
+
+
+def test_a_folder_of_this_machine_is_no_destination(tmp_path: Path, s3: S3) -> None:
+    with pytest.raises(UsageError, match="a folder on this machine"):
+        run_job(lines(s3), WRITE, open_destination(str(tmp_path / "out")), Engine(Far()))
+    assert not (tmp_path / "out").exists()
+    check_places(lines(s3), open_destination(f"s3://{s3.bucket}/out"))
+
+
+def test_a_remote_run_looks_first_and_leaves_no_mark(s3: S3) -> None:
+    far = Far()
+    plan = lines(s3)
+    run_job(plan, WRITE, open_destination(f"s3://{s3.bucket}/out"), Engine(far)).check()
+    assert far.submitted == 1 + len(plan)
+    assert not [key for key in s3.keys() if "probe" in key]
+
+
+def test_what_a_worker_lacks_is_said_before_the_run(s3: S3) -> None:
+    far = Far()
+    plan, out = lines(s3), open_destination(f"s3://{s3.bucket}/out")
+    work = Work("command", {"command": ["no-such-command", "-x"], "ok": [0]})
+    with pytest.raises(UsageError, match="no-such-command: no such command on the worker"):
+        run_job(plan, work, out, Engine(far))
+    assert far.submitted == 1
+    with pytest.raises(ConfigError, match="no_such_module"):
+        probe(far, {"modules": ["no_such_module"]})
+    with pytest.raises(ConfigError, match="the worker has python"):
+        probe(far, {"versions": {"python": "2.7"}})
+
+
+def test_a_function_that_needs_a_missing_module_is_said_before_the_run(s3: S3, tmp_path: Path) -> None:
+    import sys
+
+    (tmp_path / "only_here.py").write_text("def count(chunk):\n    return 1\n")
+    sys.path.insert(0, str(tmp_path))
+    import only_here  # type: ignore[import-not-found]
+
+    function = packed(only_here.count)
+    sys.path.remove(str(tmp_path))
+    del sys.modules["only_here"]
+    with pytest.raises(ConfigError, match="only_here") as caught:
+        probe(Far(), {"function": function})
+    assert caught.value.facts["missing"] == "only_here"
+
+
+def test_a_source_that_changed_or_is_gone_is_met_by_the_probe(s3: S3) -> None:
+    plan = lines(s3)
+    s3.put("some.txt", b"another\n" * 100)
+    with pytest.raises(StaleError):
+        probe(Far(), {}, plan[0])
+    s3.client.delete_object(Bucket=s3.bucket, Key="some.txt")
+    with pytest.raises(MissingInput):
+        probe(Far(), {}, plan[0])
+
+
+def test_a_place_where_the_worker_may_not_write_is_met_by_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = open_destination(str(tmp_path / "out"))
+
+    def denied(*_: Any) -> None:
+        raise NotAllowed("denied")
+
+    monkeypatch.setattr(type(out), "replace", denied)
+    with pytest.raises(NotAllowed):
+        probe(Far(), {}, destination=out)
+
+
+def test_an_unversioned_http_source_is_no_local_one(s3: S3) -> None:
+    chunk = lines(s3)[0]
+    far = replace(chunk, sources=tuple(replace(one, uri="https://host/some.txt") for one in chunk.sources))
+    check_places([far], None)
