@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cbtool.chunk import Chunk
@@ -20,16 +20,21 @@ PROBE_S = 300.0
 
 def check_places(chunks: Sequence[Chunk], destination: Destination | None) -> None:
     """Raise UsageError where a remote worker could not see what *chunks* read or *destination* is."""
-    local = next((one.uri for chunk in chunks for one in chunk.sources if is_local(one.uri)), None)
-    if local is not None:
-        raise UsageError(
-            f"{local}: lies on this machine, where the engine's workers cannot read it",
-            hint="copy it to object storage and plan again, or use --backend local",
-        )
+    check_readable([one.uri for chunk in chunks for one in chunk.sources])
     if isinstance(destination, Folder):
         raise UsageError(
             f"{destination.uri}: a folder on this machine, where the engine's workers cannot write",
             hint="name an s3:// prefix: -o s3://BUCKET/PREFIX/",
+        )
+
+
+def check_readable(uris: Iterable[str]) -> None:
+    """Raise UsageError if one of *uris* is a path on this machine."""
+    local = next((uri for uri in uris if is_local(uri)), None)
+    if local is not None:
+        raise UsageError(
+            f"{local}: lies on this machine, where the engine's workers cannot read it",
+            hint="copy it to object storage and plan again, or use --backend local",
         )
 
 

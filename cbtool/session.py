@@ -21,6 +21,7 @@ from cbtool.ledger import PLAN
 from cbtool.partitioners.pairs import in_pairs
 from cbtool.partitioning import Indexer, partition
 from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
+from cbtool.reach import check_readable
 from cbtool.registry import load
 from cbtool.runner import Event
 from cbtool.source import Source, open_source
@@ -53,11 +54,18 @@ def engine(name: str, settings: EngineSettings) -> Iterator[Backend]:
         backend.close()
 
 
-def indexer(workers: int, on_event: Callable[[Event], None] = lambda event: None) -> Indexer:
-    """Return what passes over sources with worker processes of this machine."""
+def indexer(
+    workers: int,
+    on_event: Callable[[Event], None] = lambda event: None,
+    name: str = "local",
+    settings: EngineSettings | None = None,
+) -> Indexer:
+    """Return what passes over sources with the engine *name*; without *settings* with *workers* of this machine."""
 
     def pass_over(sources: Sequence[Source], form: str) -> Iterator[tuple[Source, Index]]:
-        with engine("local", EngineSettings(workers)) as backend:
+        with engine(name, settings or EngineSettings(workers)) as backend:
+            if backend.limits.remote:
+                check_readable([source.uri for source in sources])
             yield from build(sources, form, backend, workers, on_event)
 
     return pass_over

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from cbtool import session
 from cbtool.asked import Options
-from cbtool.contracts import Limits
+from cbtool.contracts import EngineSettings, Limits
 from cbtool.destination import open_destination
 from cbtool.errors import ConfigError, MissingInput, NotAllowed, StaleError, UsageError
 from cbtool.job import Engine, Work, call_on_chunks, packed, run_job
@@ -61,6 +62,22 @@ def test_a_remote_run_looks_first_and_leaves_no_mark(s3: S3) -> None:
     run_job(plan, WRITE, open_destination(f"s3://{s3.bucket}/out"), Engine(far)).check()
     assert far.submitted == 1 + len(plan)
     assert not [key for key in s3.keys() if "probe" in key]
+
+
+def test_an_index_is_made_by_the_engine_that_is_named(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gzip
+
+    far = Far()
+    monkeypatch.setattr(session, "load", lambda kind, name: lambda settings: far)
+    s3.put("some.txt.gz", gzip.compress(b"a line\n" * 1000))
+    (tmp_path / "some.txt.gz").write_bytes(s3.get("some.txt.gz"))
+    uri = f"s3://{s3.bucket}/some.txt.gz"
+    with session.opened([uri, str(tmp_path / "some.txt.gz")]) as (there, here):
+        passes = session.indexer(2, name="far", settings=EngineSettings(2))
+        assert [source for source, _ in passes([there], "text")] == [there]
+        assert far.submitted == 1
+        with pytest.raises(UsageError, match="lies on this machine"):
+            list(passes([here], "text"))
 
 
 def test_what_a_worker_lacks_is_said_before_the_run(s3: S3) -> None:

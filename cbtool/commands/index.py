@@ -18,6 +18,9 @@ def index(
     index_to: o.IndexTo = None,
     unversioned: o.Unversioned = False,
     workers: o.Workers = None,
+    backend: o.Engine = "local",
+    engine_config: o.EngineConfig = None,
+    scheduler: o.Scheduler = None,
     force: Annotated[bool, typer.Option("--force", help="Pass again although a fresh index is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be passed over.")] = False,
     as_json: o.Json = False,
@@ -33,12 +36,13 @@ def index(
       cbtool index 's3://bucket/run7/*.gz' --index-to indexes/
     """
     from cbtool import sidecar
+    from cbtool.contracts import EngineSettings
     from cbtool.detect import detect
     from cbtool.progress import counting
     from cbtool.session import indexer, opened
     from cbtool.tables import show_facts
 
-    say = o.note(quiet)
+    say, settings = o.note(quiet), EngineSettings(workers, engine_config, scheduler)
     todo: dict[str, list[Source]] = {}
     with opened(sources, unversioned=unversioned) as found, counting(quiet) as on_event:
         for source in found:
@@ -52,5 +56,6 @@ def index(
             else:
                 todo.setdefault(name, []).append(source)
         for name, missing in todo.items():
-            for source, learnt in indexer(workers or o.cores(), on_event)(missing, name):
+            passes = indexer(workers or o.cores(), on_event, backend, settings)
+            for source, learnt in passes(missing, name):
                 show_facts({"uri": source.uri, "index": sidecar.save(learnt, source, index_to)}, as_json)
