@@ -1,0 +1,306 @@
+"""The account of a run: what it did, took, moved and cost, where it failed, and what had been predicted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from cbtool.chunk import Chunk
+from cbtool.drivers import Beat
+from cbtool.measures import Fit, fit, measure
+from cbtool.svg import printable
+from cbtool.timeline import (
+    Attempt,
+    Axis,
+    Lane,
+    Straggler,
+    attempts,
+    axis,
+    lanes,
+    last_done,
+    stragglers,
+)
+from cbtool.units import show_cost, show_seconds
+
+GB = 2**30
+"""What engines that bill by memory and time call a GB."""
+
+
+class Priced(Protocol):
+    """A table of prices, of one date."""
+
+    @property
+    def dated(self) -> str: ...
+
+    def cost(self, price: str | None, *, gb_s: float, calls: int, gets: int, puts: int) -> float | None:
+        """Return USD for what an engine of that *price* did (None costs nothing); None if the table lacks it."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A run, as its ledger and its drivers tell of it."""
+
+    where: str
+    run: Mapping[str, Any]
+    """What the destination belongs to: plan, task, parameters."""
+    chunks: Mapping[int, Chunk]
+    finished: frozenset[int]
+    """The chunks whose outputs are there, whatever the records say."""
+    attempts: Sequence[Attempt]
+    unplaced: int
+    """Records that name no time, and so are in no picture."""
+    drivers: Sequence[Beat]
+    prices: Priced | None = None
+
+    @cached_property
+    def lanes(self) -> list[Lane]:
+        return lanes(self.attempts)
+
+    @cached_property
+    def axis(self) -> Axis:
+        return axis(self.attempts)
+
+    @cached_property
+    def weights(self) -> dict[int, float]:
+        return {number: float(chunk.weight) for number, chunk in self.chunks.items()}
+
+    @cached_property
+    def by(self) -> str:
+        """What the weights are: bytes, records, …"""
+        return next((chunk.by for chunk in self.chunks.values()), "bytes")
+
+    @cached_property
+    def done(self) -> dict[int, Attempt]:
+        """The attempt by which each chunk was done."""
+        return last_done(self.attempts)
+
+    @cached_property
+    def stragglers(self) -> list[Straggler]:
+        return stragglers(self.done.values(), self.weights)
+
+    @cached_property
+    def fit(self) -> Fit | None:
+        """The seconds of a chunk against its weight."""
+        return fit([(self.weights[k], one.wall_s) for k, one in self.done.items() if self.weights.get(k)])
+
+    @cached_property
+    def failures(self) -> list[Attempt]:
+        """The last attempt at each chunk that failed and has not been done since."""
+        last = {one.chunk: one for one in sorted(self.attempts, key=lambda one: one.end)}
+        return [last[k] for k in sorted(last) if last[k].ended == "failed" and k not in self.finished]
+
+    def driver_of(self, one: Attempt) -> Beat | None:
+        """Return the driver that made an attempt: the last that had begun when it was submitted."""
+        submitted = measure(one.record.get("submitted"))
+        moment = one.began if submitted is None else submitted
+        return next((driver for driver in reversed(self.drivers) if driver.began <= moment), None)
+
+
+def account(
+    where: str,
+    run: Mapping[str, Any],
+    chunks: Iterable[Chunk],
+    finished: Iterable[int],
+    records: Iterable[Mapping[str, Any]],
+    drivers: Sequence[Beat] = (),
+    prices: Priced | None = None,
+) -> Account:
+    """Return the account of the run that *records* tell of."""
+    kept = list(records)
+    tried = attempts(kept)
+    return Account(
+        where,
+        run,
+        {chunk.chunk: chunk for chunk in chunks},
+        frozenset(finished),
+        tried,
+        len(kept) - len(tried),
+        sorted(drivers, key=lambda driver: driver.began),
+        prices,
+    )
+
+
+SUMS = ("cpu_s", "read_bytes", "requests", "written_bytes", "writes")
+
+
+def totals(of: Account) -> dict[str, Any]:
+    """Return what all attempts together took, those that failed too.
+
+    *peak_gb_s* is each attempt's highest memory times its wall time; *limit_gb_s* the engine's memory limit times
+    the same, where it has one: what such engines bill. A GB is 2^30 bytes.
+    """
+    tried = of.attempts
+    sums = {name: sum(one.spent(name) for one in tried) for name in SUMS}
+    limits = [_limit_gb_s(of, one) for one in tried]
+    workers = {one.worker for one in tried if one.worker}
+    return {
+        "attempts": len(tried) + of.unplaced,
+        "workers": len(workers),
+        "elapsed_s": of.axis.seconds,
+        "start_s": sum(one.parts["start"] for one in tried),
+        "wall_s": sum(one.wall_s for one in tried),
+        "read_s": sum(one.parts["read"] for one in tried),
+        "work_s": sum(one.parts["work"] for one in tried),
+        "write_s": sum(one.parts["write"] for one in tried),
+        "untold_s": sum(one.parts["untold"] for one in tried),
+        "wait_s": sum(one.seconds - one.wall_s for one in tried),
+        "cpu_s": sums["cpu_s"],
+        **{name: int(sums[name]) for name in SUMS[1:]},
+        "peak_bytes": int(max((one.spent("peak_bytes") for one in tried), default=0)),
+        "peak_gb_s": sum(one.spent("peak_bytes") / GB * one.wall_s for one in tried),
+        "limit_gb_s": sum(one for one in limits if one is not None) if any(limits) else None,
+        "cost_usd": cost(of),
+    }
+
+
+def _limit_gb_s(of: Account, one: Attempt) -> float | None:
+    driver = of.driver_of(one)
+    limit = measure(driver.limits.get("memory_bytes")) if driver else None
+    return limit / GB * one.wall_s if limit else None
+
+
+def cost(of: Account) -> float | None:
+    """Return what the run cost in USD; None where an engine of it, or its price, is not known."""
+    if of.prices is None:
+        return None
+    bills: dict[str | None, list[Attempt]] = {}
+    for one in of.attempts:
+        if (driver := of.driver_of(one)) is None:
+            return None
+        price = driver.limits.get("price")
+        bills.setdefault(str(price) if price else None, []).append(one)
+    costs = [_bill(of, of.prices, price, tried) for price, tried in bills.items()]
+    known = [one for one in costs if one is not None]
+    return sum(known) if known and len(known) == len(costs) else None
+
+
+def _bill(of: Account, prices: Priced, price: str | None, tried: Sequence[Attempt]) -> float | None:
+    """Return USD of attempts on an engine of one price: each is a call, and memory is billed by the limit, if any."""
+    gb_s = sum(_limit_gb_s(of, one) or one.spent("peak_bytes") / GB * one.wall_s for one in tried)
+    gets, puts = (int(sum(one.spent(name) for one in tried)) for name in ("requests", "writes"))
+    return prices.cost(price, gb_s=gb_s, calls=len(tried), gets=gets, puts=puts)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number that was predicted, and what became of it."""
+
+    name: str
+    predicted: float
+    actual: float
+
+    @property
+    def off(self) -> float | None:
+        """How far the prediction was off, as a share of what came; None where nothing came."""
+        return (self.predicted - self.actual) / self.actual if self.actual else None
+
+
+def comparisons(of: Account) -> list[Comparison]:
+    """Return predicted against actual for the last driver that predicted anything, where both are known.
+
+    What is compared is what that driver did: chunks that an earlier one had done are not among them.
+    """
+    driver = next((driver for driver in reversed(of.drivers) if driver.predicted), None)
+    if driver is None or driver.ended is None:
+        return []
+    its = [one for one in of.attempts if of.driver_of(one) is driver]
+    own = Account(of.where, of.run, of.chunks, of.finished, its, 0, [driver], of.prices)
+    actual = {**totals(own), "chunks": len(own.done), "makespan_s": driver.at - driver.began}
+    both = ((name, measure(said), measure(actual.get(name))) for name, said in driver.predicted.items())
+    return [Comparison(name, said, came) for name, said, came in both if said is not None and came is not None]
+
+
+def facts(of: Account) -> dict[str, Any]:
+    """Return all that a program may want to know of a run."""
+    retried = sum(one.ended == "retry" for one in of.attempts)
+    began = of.axis.stretches[0][0] if of.attempts else None
+    return {
+        "destination": of.where,
+        "task": of.run.get("task"),
+        "plan": of.run.get("plan"),
+        "chunks": len(of.chunks),
+        "done": len(of.finished),
+        "failed": len(of.failures),
+        "retries": retried,
+        "backends": list(dict.fromkeys(driver.backend for driver in of.drivers)),
+        "began": began,
+        "ended": max((one.end for one in of.attempts), default=None),
+        **totals(of),
+        "prices_dated": of.prices.dated if of.prices else None,
+        "by": of.by,
+        "fit": {"base_s": of.fit.base, "s_per_weight": of.fit.slope, "r2": of.fit.r2} if of.fit else None,
+        "stragglers": [
+            {"chunk": one.attempt.chunk, "wall_s": one.attempt.wall_s, "expected_s": one.expected_s}
+            for one in of.stragglers
+        ],
+        "failures": [
+            {"chunk": one.chunk, "attempt": one.attempt, **{k: one.record[k] for k in TOLD if k in one.record}}
+            for one in of.failures
+        ],
+        "predicted": {one.name: {"predicted": one.predicted, "actual": one.actual} for one in comparisons(of)},
+    }
+
+
+def shown(of: Account) -> dict[str, Any]:
+    """Return what people want to see of a run, in words."""
+    known = {k: v for k, v in facts(of).items() if v is not None and not isinstance(v, (list, dict))}
+    dropped = ("began", "ended", "by", "untold_s") if not known["untold_s"] else ("began", "ended", "by")
+    for name, value in known.items():
+        if name.endswith("_usd"):
+            known[name] = show_cost(value)
+        elif name.endswith("gb_s"):
+            known[name] = f"{value:,.4g}"
+        elif name.endswith("_s"):
+            known[name] = show_seconds(value)
+    known["backends"] = ", ".join(facts(of)["backends"])
+    known["stragglers"] = _listed([one.attempt.chunk for one in of.stragglers])
+    for one in of.failures:
+        known[f"chunk_{one.chunk}"] = f"{one.ended}: {one.record.get('error')}"
+    if of.fit:
+        known["fit"] = f"{of.fit.base:.3g} s + {of.fit.slope:.3g} s for each of {of.by}, R² {of.fit.r2:.2f}"
+    for both in comparisons(of):
+        known[f"predicted_{both.name}"] = f"{both.predicted:.6g}, actual {both.actual:.6g}"
+    return {
+        name.removesuffix("_s"): printable(v) if isinstance(v, str) else v
+        for name, v in known.items()
+        if name not in dropped
+    }
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    some = ", ".join(str(number) for number in numbers[:10])
+    return f"{some} and {len(numbers) - 10} more" if len(numbers) > 10 else some or "none"
+
+
+TOLD = ("error", "exit_status", "status", "stderr", "traceback")
+"""What the record of a failure may say of it."""
+
+
+def rows(of: Account) -> list[dict[str, Any]]:
+    """Return a row for every chunk: its last attempt, or nothing but its weight if there was none."""
+    tried: dict[int, list[Attempt]] = {number: [] for number in of.chunks}
+    for one in of.attempts:
+        tried.setdefault(one.chunk, []).append(one)
+    slow = {one.attempt.chunk for one in of.stragglers}
+    return [_row(of, number, tried[number], number in slow) for number in sorted(tried)]
+
+
+def _row(of: Account, number: int, tried: Sequence[Attempt], slow: bool) -> dict[str, Any]:
+    last = of.done.get(number) or (max(tried, key=lambda one: one.end) if tried else None)
+    chunk = of.chunks.get(number)
+    state = "done" if number in of.finished else "failed" if last and last.ended == "failed" else "to come"
+    row: dict[str, Any] = {
+        "chunk": number,
+        "name": chunk.name if chunk else None,
+        "state": state,
+        "attempts": len(tried),
+        "weight": chunk.weight if chunk else None,
+        "wall_s": last.wall_s if last else None,
+        **{f"{part}_s": last.parts[part] if last else None for part in ("read", "work", "write")},
+        **{name: last.spent(name) if last else None for name in ("cpu_s", "peak_bytes", "read_bytes", "requests")},
+        "worker": last.worker if last else None,
+        "straggler": slow,
+    }
+    return row
