@@ -12,6 +12,7 @@ from cbtool.drivers import Beat
 from cbtool.measures import Fit, fit, measure
 from cbtool.svg import printable
 from cbtool.timeline import (
+    PARTS,
     Attempt,
     Axis,
     Lane,
@@ -135,18 +136,17 @@ def totals(of: Account) -> dict[str, Any]:
     sums = {name: sum(one.spent(name) for one in tried) for name in SUMS}
     limits = [_limit_gb_s(of, one) for one in tried]
     workers = {one.worker for one in tried if one.worker}
+    seconds = {
+        "elapsed_s": of.axis.seconds,
+        "wall_s": sum(one.wall_s for one in tried),
+        **{f"{part}_s": sum(one.parts[part] for one in tried) for part in PARTS},
+        "wait_s": sum(one.seconds - one.wall_s for one in tried),
+        "cpu_s": sums["cpu_s"],
+    }
     return {
         "attempts": len(tried) + of.unplaced,
         "workers": len(workers),
-        "elapsed_s": of.axis.seconds,
-        "start_s": sum(one.parts["start"] for one in tried),
-        "wall_s": sum(one.wall_s for one in tried),
-        "read_s": sum(one.parts["read"] for one in tried),
-        "work_s": sum(one.parts["work"] for one in tried),
-        "write_s": sum(one.parts["write"] for one in tried),
-        "untold_s": sum(one.parts["untold"] for one in tried),
-        "wait_s": sum(one.seconds - one.wall_s for one in tried),
-        "cpu_s": sums["cpu_s"],
+        **{name: round(value, 6) for name, value in seconds.items()},
         **{name: int(sums[name]) for name in SUMS[1:]},
         "peak_bytes": int(max((one.spent("peak_bytes") for one in tried), default=0)),
         "peak_gb_s": sum(one.spent("peak_bytes") / GB * one.wall_s for one in tried),
@@ -263,8 +263,10 @@ def shown(of: Account) -> dict[str, Any]:
     for both in comparisons(of):
         known[f"predicted_{both.name}"] = f"{both.predicted:.6g}, actual {both.actual:.6g}"
     return {
-        name.removesuffix("_s"): printable(v) if isinstance(v, str) else v
-        for name, v in known.items()
+        name.replace("_gb_s", " GB-s").removesuffix("_s").removesuffix("_usd"): (
+            printable(value) if isinstance(value, str) else value
+        )
+        for name, value in known.items()
         if name not in dropped
     }
 
@@ -298,8 +300,9 @@ def _row(of: Account, number: int, tried: Sequence[Attempt], slow: bool) -> dict
         "attempts": len(tried),
         "weight": chunk.weight if chunk else None,
         "wall_s": last.wall_s if last else None,
-        **{f"{part}_s": last.parts[part] if last else None for part in ("read", "work", "write")},
-        **{name: last.spent(name) if last else None for name in ("cpu_s", "peak_bytes", "read_bytes", "requests")},
+        **{f"{part}_s": round(last.parts[part], 6) if last else None for part in ("read", "work", "write")},
+        "cpu_s": last.spent("cpu_s") if last else None,
+        **{name: int(last.spent(name)) if last else None for name in ("peak_bytes", "read_bytes", "requests")},
         "worker": last.worker if last else None,
         "straggler": slow,
     }

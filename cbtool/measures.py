@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 LARGEST = 1e18
+LEAST_SPREAD = 1.2
 
 
 def measure(value: object) -> float | None:
@@ -30,7 +31,7 @@ class Fit:
     r2: float
 
 
-def fit(points: Sequence[tuple[float, float]], least_spread: float = 1.2) -> Fit | None:
+def fit(points: Sequence[tuple[float, float]], least_spread: float = LEAST_SPREAD) -> Fit | None:
     """Return the line through *points* by least squares.
 
     None if there are fewer than three, or if the largest x is not *least_spread* times the smallest: a slope

@@ -17,7 +17,8 @@ body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 main{max-width:1088px;margin:0 auto;padding:28px 24px 48px}
 h1{font-size:24px;font-weight:650;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}
-h2{font-size:17px;margin:36px 0 4px}h1 code{font-size:22px;font-weight:600}h3{font-size:15px;margin:0}p{margin:0 0 12px}
+h2{font-size:17px;margin:36px 0 4px}h1 code{font-size:22px;font-weight:600}h1 code.long{font-size:15px}
+h3{font-size:15px;margin:0}p{margin:0 0 12px}
 .soft{color:var(--soft)}.bad{color:var(--bad)}
 code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;overflow-wrap:anywhere}
 dl.figures{display:grid;grid-template-columns:repeat(4,1fr);gap:10px;margin:20px 0 0}

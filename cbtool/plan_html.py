@@ -27,6 +27,11 @@ def plan_page(plan: Plan) -> str:
             "-" if known["records"] is None else f"{known['records']:,}",
             "" if known["exact"] else "not exact",
         ),
+        (
+            "heaviest",
+            show_weight(known["weight_max"], known["by"]),
+            show_weight(known["weight_min"], known["by"]) + " the lightest",
+        ),
         ("to read", show_size(known["read_bytes"]), ""),
         ("requests", f"{known['requests']:,}", f"{known['requests'] / known['chunks']:.3g} a chunk"),
         ("sources", f"{known['sources']:,}", ""),

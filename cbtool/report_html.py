@@ -14,6 +14,9 @@ from cbtool.timeline import RULE, Attempt
 from cbtool.timeline_svg import timeline
 from cbtool.units import show_cost, show_seconds, show_size
 
+LONG = 60
+"""Longer commands are shown in smaller letters."""
+
 
 def run_page(of: Account) -> str:
     """Return the report of a run."""
@@ -31,7 +34,7 @@ def run_page(of: Account) -> str:
         *_slowest(of),
         tag("footer", said(_priced(of))),
     ]
-    return page(f"Run of {_task(of.run)}", body)
+    return page(f"Run of {_task(of.run)[:LONG]}", body)
 
 
 def _task(run: Mapping[str, Any]) -> str:
@@ -49,9 +52,10 @@ def _head(of: Account, sums: Mapping[str, Any]) -> list[str]:
     engines = ", ".join(dict.fromkeys(f"{driver.backend}, {driver.workers} at once" for driver in of.drivers))
     began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(of.axis.stretches[0][0])) if of.attempts else ""
     words = [f"into {tag('code', said(of.where))}", said(engines), said(began)]
+    task = _task(of.run)
     done = f"{len(of.finished):,} of {len(of.chunks):,} chunks done"
     return [
-        tag("h1", tag("code", said(_task(of.run)))),
+        tag("h1", tag("code", said(task), class_="long" if len(task) > LONG else "short")),
         tag("p", f"{said(done)}, {state} · {' · '.join(word for word in words if word)}", class_="soft"),
     ]
 
@@ -145,7 +149,7 @@ def _against_weight(of: Account) -> list[str]:
     """Return seconds against weights, if there are two chunks to compare."""
     if len({one.chunk for one in of.attempts if of.weights.get(one.chunk)}) < 2:
         return []
-    return [tag("h2", "Time against weight"), tag("div", scatter(of), class_="scroll")]
+    return [tag("h2", "Time of each chunk"), tag("div", scatter(of), class_="scroll")]
 
 
 def _predicted(of: Account) -> list[str]:

@@ -9,7 +9,7 @@ from html import escape
 WIDTH = 1040
 LEFT, RIGHT = 128, 16
 PLOT = WIDTH - LEFT - RIGHT
-GLYPH = 6.4
+GLYPH = 7.0
 """About how wide a letter of the 12-pixel text is, in pixels."""
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")

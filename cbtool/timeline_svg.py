@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 from cbtool import svg
 from cbtool.account import Account
@@ -10,8 +11,12 @@ from cbtool.measures import ticks
 from cbtool.timeline import PARTS, Attempt, Lane
 from cbtool.units import show_seconds, show_size
 
-TOP, BOTTOM = 54, 30
+ABOVE, LABELS, BOTTOM = 34, 20, 30
+"""Heights of the legend, of a row of labels below it where there is one, and of the axis."""
 TALLEST, ROWS_HEIGHT, LOWEST = 26.0, 960.0, 3.0
+LABEL_PX = 13
+LABELS_FROM_PX = 500
+"""Rows that together are higher have the axis labelled above them too."""
 LEAST_PX = 1.2
 """Bars are drawn together until they are so wide: no picture has more of them than it has pixels."""
 WORDS = {"start": "cold start", "read": "read", "work": "work", "write": "write", "untold": "not told"}
@@ -20,19 +25,18 @@ WORDS = {"start": "cold start", "read": "read", "work": "work", "write": "write"
 def timeline(of: Account, *, alone: bool = False) -> str:
     """Draw who worked when; each bar is stacked of what its time went to, not of when in it that was."""
     if not of.attempts:
-        body = [svg.text(svg.LEFT, TOP, "No attempt has ended yet.")]
-        return svg.picture("timeline", TOP + BOTTOM, "Timeline", "No attempt has ended yet.", body, alone=alone)
-    row = max(LOWEST, min(TALLEST, ROWS_HEIGHT / len(of.lanes)))
-    height = TOP + row * len(of.lanes) + BOTTOM
-    body = [svg.legend(_entries(of), svg.LEFT, 16), *_grid(of, row)]
+        body = [svg.text(svg.LEFT, ABOVE, "No attempt has ended yet.")]
+        return svg.picture("timeline", ABOVE + BOTTOM, "Timeline", "No attempt has ended yet.", body, alone=alone)
+    plot = _Plot(of)
+    body = [svg.legend(_entries(of), svg.LEFT, 16), *plot.grid(), *plot.labels()]
     for number, lane in enumerate(of.lanes):
-        body += _lane(of, lane, TOP + number * row, row)
-    body += _pauses(of, height)
+        body += plot.lane(lane, plot.top + number * plot.row)
     words = (
         f"{len(of.attempts)} attempts at {len(of.chunks)} chunks in {len(of.lanes)} rows over "
         f"{show_seconds(of.axis.seconds)}; {len(of.failures)} failed, {len(of.stragglers)} stragglers."
     )
-    return svg.picture("timeline", height, "Timeline of the run", words, body, alone=alone)
+    body += plot.pauses()
+    return svg.picture("timeline", plot.bottom + BOTTOM, "Timeline of the run", words, body, alone=alone)
 
 
 def _entries(of: Account) -> list[tuple[str, str]]:
@@ -45,28 +49,101 @@ def _entries(of: Account) -> list[tuple[str, str]]:
     return found
 
 
-def _x(of: Account, shown_s: float) -> float:
-    return svg.LEFT + svg.PLOT * shown_s / (of.axis.seconds or 1.0)
+class _Plot:
+    """Where rows and moments lie in the picture."""
 
+    def __init__(self, of: Account) -> None:
+        self.of = of
+        self.row = max(LOWEST, min(TALLEST, ROWS_HEIGHT / len(of.lanes)))
+        self.tall = self.row * len(of.lanes) > LABELS_FROM_PX
+        self.top = ABOVE + LABELS * (self.tall or bool(of.axis.pauses))
+        self.bottom = self.top + self.row * len(of.lanes)
+        self.slow = {id(one.attempt) for one in of.stragglers}
 
-def _grid(of: Account, row: float) -> Iterator[str]:
-    bottom = TOP + row * len(of.lanes)
-    if row >= 10:
-        for number in range(0, len(of.lanes), 2):
-            yield svg.box(svg.LEFT, TOP + number * row, svg.PLOT, row, "row")
-    for tick in ticks(of.axis.seconds, 8):
-        x = _x(of, tick)
-        yield svg.line(x, TOP, x, bottom, "grid")
-        yield svg.tick_label(x, bottom + 18, show_seconds(tick))
-        if bottom - TOP > 500 and not of.axis.pauses:
-            yield svg.tick_label(x, TOP - 6, show_seconds(tick))
-    yield svg.line(svg.LEFT, bottom, svg.WIDTH - svg.RIGHT, bottom, "axis")
-    every = max(1, round(13 / row + 0.49))
-    for number in range(0, len(of.lanes), every):
-        y = TOP + number * row + row / 2 + 4
-        words = svg.tag("title", svg.said(", ".join(of.lanes[number].workers[:20]) or "not known"))
-        label = svg.said(_label(of.lanes[number]))
-        yield svg.tag("text", words + label, x=svg.LEFT - 8.0, y=float(y), class_="end")
+    def x(self, moment: float) -> float:
+        return self.place(self.of.axis.place(moment))
+
+    def place(self, shown_s: float) -> float:
+        return svg.LEFT + svg.PLOT * shown_s / (self.of.axis.seconds or 1.0)
+
+    def grid(self) -> Iterator[str]:
+        if self.row >= 10:
+            for number in range(0, len(self.of.lanes), 2):
+                yield svg.box(svg.LEFT, self.top + number * self.row, svg.PLOT, self.row, "row")
+        for tick in ticks(self.of.axis.seconds, 8):
+            x = self.place(tick)
+            yield svg.line(x, self.top, x, self.bottom, "grid")
+            yield svg.tick_label(x, self.bottom + 18, show_seconds(tick))
+            if self.tall and not self.of.axis.pauses:
+                yield svg.tick_label(x, self.top - 6, show_seconds(tick))
+        yield svg.line(svg.LEFT, self.bottom, svg.WIDTH - svg.RIGHT, self.bottom, "axis")
+
+    def labels(self) -> Iterator[str]:
+        """Name the rows, or as many of them as there is room for."""
+        for number in range(0, len(self.of.lanes), max(1, ceil(LABEL_PX / self.row))):
+            lane = self.of.lanes[number]
+            words = svg.tag("title", svg.said(", ".join(lane.workers[:20]) or "not known"))
+            y = self.top + (number + 0.5) * self.row + 4
+            yield svg.tag("text", words + svg.said(_label(lane)), x=svg.LEFT - 8.0, y=y, class_="end")
+
+    def lane(self, lane: Lane, y: float) -> Iterator[str]:
+        """Draw the bars of a row, and above all of them the marks."""
+        gap = 3.0 if self.row >= 14 else 1.0 if self.row >= 6 else 0.0
+        groups = list(self.groups(lane))
+        for group in groups:
+            yield self.bar(group, y + gap, self.row - 2 * gap)
+        for group in groups:
+            yield from self.marks(group, y + gap, self.row - 2 * gap)
+
+    def groups(self, lane: Lane) -> Iterator[list[Attempt]]:
+        group: list[Attempt] = []
+        for one in lane.attempts:
+            group.append(one)
+            if self.x(one.end) - self.x(group[0].appeared) >= LEAST_PX:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def bar(self, group: Sequence[Attempt], y: float, height: float) -> str:
+        left, right = self.x(group[0].appeared), self.x(group[-1].end)
+        width = max(0.4, right - left)
+        parts = {part: sum(one.parts[part] for one in group) for part in PARTS}
+        whole, x, drawn = sum(parts.values()) or 1.0, left, []
+        for part, seconds in parts.items():
+            if seconds:
+                drawn.append(svg.box(x, y, width * seconds / whole, height, part))
+                x += width * seconds / whole
+        inside = "".join(drawn)
+        if all(one.ended in ("retry", "failed") for one in group):
+            inside = svg.tag("g", inside, class_="faint")
+        number, begin = str(group[0].chunk), self.x(group[0].began)
+        if len(group) == 1 and height >= 12 and right - begin >= 8 + 7 * len(number) and group[0].ended == "done":
+            inside += svg.text((begin + right) / 2, y + height / 2 + 4, number, "on")
+        return svg.tag("g", svg.tag("title", svg.said(_words(group))) + inside)
+
+    def marks(self, group: Sequence[Attempt], y: float, height: float) -> Iterator[str]:
+        begin, right = self.x(group[0].began), self.x(group[-1].end)
+        if any(id(one) in self.slow for one in group):
+            yield svg.box(begin, y, max(0.4, right - begin), height, "slow")
+        ends = {one.ended for one in group}
+        size = max(3.0, min(9.0, height - 2))
+        x = max(begin + size / 2, right - size / 2 - 2)
+        if "failed" in ends:
+            yield svg.failed_mark(x, y + height / 2, size)
+        elif "retry" in ends:
+            yield svg.retry_mark(x, y + height / 2, size - 1)
+
+    def pauses(self) -> Iterator[str]:
+        """Mark where time was cut out, and say how much of it: of the longest ones, where there is room."""
+        named: list[tuple[float, float]] = []
+        for shown, cut in sorted(self.of.axis.pauses, key=lambda pause: -pause[1]):
+            x, words = self.place(shown), f"{show_seconds(cut)} pause"
+            half = svg.GLYPH * len(words) / 2 + 4
+            yield svg.line(x, self.top - 4, x, self.bottom, "pause")
+            if all(abs(x - other) > half + reach for other, reach in named):
+                yield svg.text(min(x, svg.WIDTH - half), self.top - 8, words, "middle")
+                named.append((x, half))
 
 
 def _label(lane: Lane) -> str:
@@ -76,51 +153,6 @@ def _label(lane: Lane) -> str:
         return f"{len(workers)} workers"
     name = workers[0] if workers else "not known"
     return name if len(name) <= 18 else "…" + name[-17:]
-
-
-def _lane(of: Account, lane: Lane, y: float, row: float) -> Iterator[str]:
-    slow = {(one.attempt.chunk, one.attempt.attempt) for one in of.stragglers}
-    gap = 3.0 if row >= 14 else 1.0 if row >= 6 else 0.0
-    for group in _groups(of, lane):
-        marked = any((one.chunk, one.attempt) in slow and one.ended == "done" for one in group)
-        yield _bar(of, group, y + gap, row - 2 * gap, marked)
-
-
-def _groups(of: Account, lane: Lane) -> Iterator[list[Attempt]]:
-    group: list[Attempt] = []
-    for one in lane.attempts:
-        group.append(one)
-        if _x(of, of.axis.place(one.end)) - _x(of, of.axis.place(group[0].appeared)) >= LEAST_PX:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _bar(of: Account, group: Sequence[Attempt], y: float, height: float, slow: bool) -> str:
-    left, right = (_x(of, of.axis.place(moment)) for moment in (group[0].appeared, group[-1].end))
-    width = max(0.4, right - left)
-    parts = {part: sum(one.parts[part] for one in group) for part in PARTS}
-    whole, x, drawn = sum(parts.values()) or 1.0, left, []
-    ends = {one.ended for one in group}
-    for part, seconds in parts.items():
-        if seconds:
-            drawn.append(svg.box(x, y, width * seconds / whole, height, part))
-            x += width * seconds / whole
-    inside = "".join(drawn)
-    if ends <= {"retry", "failed"}:
-        inside = svg.tag("g", inside, class_="faint")
-    if slow:
-        inside += svg.box(left, y, width, height, "slow")
-    number = str(group[0].chunk)
-    if len(group) == 1 and height >= 12 and width >= 8 + 7 * len(number) and ends == {"done"}:
-        inside += svg.text(left + width / 2, y + height / 2 + 4, number, "on")
-    size = max(3.0, min(9.0, height - 2))
-    if "failed" in ends:
-        inside += svg.failed_mark(max(left + size / 2, right - size / 2 - 2), y + height / 2, size)
-    elif "retry" in ends:
-        inside += svg.retry_mark(max(left + size / 2, right - size / 2 - 2), y + height / 2, size - 1)
-    return svg.tag("g", svg.tag("title", svg.said(_words(group))) + inside)
 
 
 def _words(group: Sequence[Attempt]) -> str:
@@ -135,15 +167,3 @@ def _words(group: Sequence[Attempt]) -> str:
     return (
         said + (f"\n{one.worker}" if one.worker else "") + (f"\n{one.record['error']}" if "error" in one.record else "")
     )
-
-
-def _pauses(of: Account, height: float) -> Iterator[str]:
-    free = 0.0
-    for shown, cut in of.axis.pauses:
-        x = _x(of, shown)
-        yield svg.line(x, TOP - 4, x, height - BOTTOM, "pause")
-        words = f"{show_seconds(cut)} pause"
-        half = svg.GLYPH * len(words) / 2
-        if x - half > free:
-            yield svg.text(min(x, svg.WIDTH - half), TOP - 8, words, "middle")
-            free = x + half

@@ -18,14 +18,12 @@ def show(
     plan: Annotated[str, typer.Argument(metavar="PLAN|DEST|-", help="A plan, a run's destination, or - for stdin.")],
     chunks: Annotated[bool, typer.Option("--chunks", help="A row for every chunk.")] = False,
     svg: Annotated[str | None, typer.Option("--svg", metavar="F", help="Draw it into F: a map, or a timeline.")] = None,
-    html: Annotated[
-        str | None, typer.Option("--html", metavar="F", help="Write a page about it, complete in F.")
-    ] = None,
+    html: Annotated[str | None, typer.Option("--html", metavar="F", help="Write a page of it to F.")] = None,
     prices: o.PriceTable = None,
     some: o.Some = False,
     as_json: o.Json = False,
 ) -> None:
-    """Show a plan: how even it is, what it costs to read, where the cuts lie. Or a run: who did what when, what it cost.
+    """Show a plan: how even it is, what it costs to read, where the cuts lie. Or a run: who did what when, its cost.
 
     \b
     Examples:
