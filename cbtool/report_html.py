@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cbtool.account import Account, comparisons, rows, totals
+from cbtool.account import Account, comparisons, totals
 from cbtool.page import LISTED, details, figures, note, page, table
+from cbtool.run_facts import rows
 from cbtool.scatter_svg import scatter, show_weight
 from cbtool.svg import said, tag
 from cbtool.timeline import RULE, Attempt

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cbtool.account import comparisons, facts, rows, shown, totals
+from cbtool.account import comparisons, totals
+from cbtool.run_facts import facts, rows, shown
 from tests.runs import Cents, died, driver, planned, record, told
 
 CHUNKS = [planned(k, 3) for k in range(3)]

@@ -64,9 +64,9 @@ def _show_plan(plan: Plan, chunks: bool, svg: str | None, html: str | None, as_j
 def _show_run(
     where: str, chunks: bool, svg: str | None, html: str | None, price_table: str | None, as_json: bool
 ) -> None:
-    from cbtool.account import facts, rows, shown
     from cbtool.destination import open_destination
     from cbtool.picture import timeline
+    from cbtool.run_facts import facts, rows, shown
     from cbtool.seen import look
     from cbtool.tables import show_facts, show_rows
 

@@ -57,15 +57,16 @@ def lines(found: Status, destination: str, now: float, as_json: bool) -> list[st
 
     if as_json:
         return [json.dumps(fields(found, destination))]
-    counts = {"failed": found.failed, "running": found.running, "to come": found.to_come}
-    total = len(found.done) + sum(len(one) for one in counts.values())
-    said = [f"{len(found.done)} of {total} chunks done, " + ", ".join(f"{len(n)} {word}" for word, n in counts.items())]
+    done, failed, running, to_come = (len(n) for n in (found.done, found.failed, found.running, found.to_come))
+    under_way = f"{running} running, " if running else ""
+    total = done + failed + running + to_come
+    said = [f"{done} of {total} chunks done, {failed} failed, {under_way}{to_come} to come"]
     for beat in found.alive:
         said.append(f"{beat.backend} on {beat.host}, process {beat.pid}, at it for {show_seconds(now - beat.began)}")
     for beat in found.gone:
         last = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(beat.at))
-        under_way = ", ".join(str(chunk) for chunk in sorted(beat.running)) or "none"
-        said.append(f"a driver on {beat.host}, process {beat.pid}, is gone since {last}; under way: {under_way}")
+        left = ", ".join(str(chunk) for chunk in sorted(beat.running)) or "none"
+        said.append(f"a driver on {beat.host}, process {beat.pid}, is gone since {last}; under way: {left}")
     said += [f"chunk {number}: runs for {show_seconds(max(0.0, now - at))}" for number, at in found.running.items()]
     said += [f"chunk {number}: {record.get('error')}" for number, record in found.failed.items()]
     return [printable(line) for line in said]
