@@ -19,6 +19,8 @@ LABELS_FROM_PX = 500
 """Rows that together are higher have the axis labelled above them too."""
 LEAST_PX = 1.2
 """Bars are drawn together until they are so wide: no picture has more of them than it has pixels."""
+MOST_BARS = 6000
+"""Of more attempts than that, bars are drawn together until there are about so many."""
 WORDS = {"start": "cold start", "read": "read", "work": "work", "write": "write", "untold": "not told"}
 
 
@@ -58,6 +60,8 @@ class _Plot:
         self.tall = self.row * len(of.lanes) > LABELS_FROM_PX
         self.top = ABOVE + LABELS * (self.tall or bool(of.axis.pauses))
         self.bottom = self.top + self.row * len(of.lanes)
+        many = len(of.attempts) > MOST_BARS
+        self.least = max(LEAST_PX, svg.PLOT * len(of.lanes) / MOST_BARS) if many else LEAST_PX
         self.slow = {id(one.attempt) for one in of.stragglers}
 
     def x(self, moment: float) -> float:
@@ -99,7 +103,7 @@ class _Plot:
         group: list[Attempt] = []
         for one in lane.attempts:
             group.append(one)
-            if self.x(one.end) - self.x(group[0].appeared) >= LEAST_PX:
+            if self.x(one.end) - self.x(group[0].appeared) >= self.least:
                 yield group
                 group = []
         if group:

@@ -172,6 +172,10 @@ def test_the_picture_of_very_many_chunks_has_no_more_bars_than_pixels() -> None:
     assert len(run_page(of)) < 1_200_000
 
 
+def test_the_page_of_very_many_chunks_on_many_workers_does_not_grow_without_end() -> None:
+    assert len(run_page(large(12_000, 64))) < 2_500_000
+
+
 def test_the_scatter_has_a_point_for_each_chunk_and_a_line() -> None:
     of = told([record(k, 0.0, 0.1 + k * 0.01) for k in range(10)], [planned(k, 10, (k + 1) * 1000) for k in range(10)])
     elements = drawn(scatter(of, alone=True))
