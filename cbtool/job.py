@@ -156,7 +156,7 @@ class _Notes:
         assert event.chunk is not None
         number = event.chunk.chunk
         if self.ledger is not None and event.kind in ("retry", "done", "failed"):
-            self.ledger.record(**_record(event))
+            self.ledger.record(**recorded(event))
         if self.driver is not None:
             (self.driver.begun if event.kind == "start" else self.driver.ended)(number)
         if event.kind == "done":
@@ -281,7 +281,8 @@ def _whole(destination: Destination) -> str:
     return os.path.abspath(destination.uri) if isinstance(destination, Folder) else destination.uri
 
 
-def _record(event: JobEvent) -> dict[str, Any]:
+def recorded(event: JobEvent) -> dict[str, Any]:
+    """Return what the ledger keeps of an attempt that has ended."""
     assert event.chunk is not None
     record: dict[str, Any] = {"chunk": event.chunk.chunk, "attempt": event.attempt, "ended": event.kind}
     if event.outcome is not None:

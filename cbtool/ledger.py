@@ -16,6 +16,7 @@ from typing import Any
 
 from cbtool.chunk import Chunk
 from cbtool.destination import Destination, Folder, safe
+from cbtool.drivers import Beat, drivers
 from cbtool.errors import CannotWrite, FormatError, MissingInput
 from cbtool.output import told
 
@@ -156,25 +157,42 @@ def remove(destination: Destination) -> None:
 
 @dataclass(frozen=True)
 class Status:
-    """What a run has done: chunks *done*, the last record of those that *failed*, and those *to come*."""
+    """What a run has done and is doing."""
 
     run: Mapping[str, Any]
     done: Sequence[int]
+    """The chunks whose outputs are all there."""
     failed: Mapping[int, Record]
+    """The last record of each chunk that failed, and that nobody tries again."""
+    running: Mapping[int, float]
+    """Chunks in the hands of a driver that lives, and since when (seconds since the epoch)."""
     to_come: Sequence[int]
+    alive: Sequence[Beat]
+    """The drivers that are at work."""
+    gone: Sequence[Beat]
+    """The drivers that ended without a word: killed, or cut off from the destination."""
 
 
-def status(destination: Destination) -> Status:
-    """Say what the run on *destination* has done; MissingInput if there is none."""
+def status(destination: Destination, clock: Callable[[], float] = time.time) -> Status:
+    """Say what the run on *destination* has done and is doing; MissingInput if there is none.
+
+    A driver lives if its last sign of life is fresh by *clock*: machines whose clocks differ by more than a few beats
+    cannot tell of each other.
+    """
     run = _read_run(destination)
     if run is None:
         raise MissingInput(f"{destination.uri}: no run has begun there", hint="name the folder given to run -o")
     made = outputs(destination)
     finished = done(destination, made)
     last = {record["chunk"]: record for record in records(destination) if record.get("ended") != "retry"}
-    failed = {k: one for k, one in last.items() if k in made and k not in finished and one.get("ended") == "failed"}
-    to_come = [chunk for chunk in made if chunk not in finished and chunk not in failed]
-    return Status(run, sorted(finished), dict(sorted(failed.items())), sorted(to_come))
+    now, beats = clock(), drivers(destination)
+    alive = [beat for beat in beats if beat.is_alive(now)]
+    gone = [beat for beat in beats if beat.ended is None and not beat.is_alive(now)]
+    running = {k: since for beat in alive for k, since in beat.running.items() if k in made and k not in finished}
+    open_ = [chunk for chunk in sorted(made) if chunk not in finished and chunk not in running]
+    failed = {k: last[k] for k in open_ if k in last and last[k].get("ended") == "failed"}
+    to_come = [chunk for chunk in open_ if chunk not in failed]
+    return Status(run, sorted(finished), failed, dict(sorted(running.items())), to_come, alive, gone)
 
 
 def records(destination: Destination) -> Iterator[Record]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from cbtool.errors import CbtoolError
 from cbtool.job import JobEvent
+from cbtool.measures import measure
 from cbtool.runner import Event
+from cbtool.units import show_seconds, show_size
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -36,12 +38,19 @@ def counting(quiet: bool) -> Iterator[Callable[[Event], None]]:
 class Teller:
     """A callback for `JobEvent`s; use it as a context manager, so that the bar goes away."""
 
-    def __init__(self, stream: TextIO, *, quiet: bool = False, verbose: bool = False) -> None:
-        self.stream, self.quiet, self.verbose = stream, quiet, verbose
-        self.total = self.kept = self.done = self.failed = 0
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stream, self.quiet, self.verbose, self._clock = stream, quiet, verbose, clock
+        self.total = self.kept = self.done = self.failed = self.read_bytes = 0
         self._bar: tuple[Progress, TaskID] | None = None
         self._shown: set[str] = set()
-        self._began = time.monotonic()
+        self._began = clock()
         self._next = self._began + FIRST_S
 
     def __call__(self, event: JobEvent) -> None:
@@ -54,6 +63,8 @@ class Teller:
             self._say_failure(event)
         elif event.kind == "retry" and self.verbose and event.chunk is not None:
             self._say(f"chunk {event.chunk.chunk}: attempt {event.attempt}: {event.error}; it is tried again")
+        if event.outcome is not None:
+            self.read_bytes += int(measure(event.outcome.spent.get("read_bytes")) or 0)
         if event.kind in ("done", "failed"):
             self._advance()
 
@@ -74,7 +85,19 @@ class Teller:
             parts.append(f"{self.kept} of them before")
         if self.failed:
             parts.append(f"{self.failed} failed")
-        return f"{', '.join(parts)}, in {time.monotonic() - self._began:.1f} s"
+        return f"{', '.join(parts)}, in {self._clock() - self._began:.1f} s"
+
+    def pace(self) -> str:
+        """Return what was read so far, how fast, and how long the rest will take if it goes on so."""
+        taken, ended = self._clock() - self._began, self.done + self.failed
+        parts = []
+        if self.read_bytes:
+            parts.append(f"{show_size(self.read_bytes)} read")
+            if taken > 0:
+                parts.append(f"{show_size(self.read_bytes / taken)}/s")
+        if ended and taken > 0 and (left := self.total - self.kept - ended) > 0:
+            parts.append(f"about {show_seconds(max(1, round(taken / ended * left)))} to go")
+        return ", ".join(parts)
 
     def grow(self, total: int) -> None:
         """Say that there are *total* things to do, more than was known."""
@@ -89,18 +112,21 @@ class Teller:
         if self.quiet or not self.stream.isatty() or self.total == self.kept:
             return
         from rich.console import Console
-        from rich.progress import Progress
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        bar = Progress(console=Console(file=self.stream), transient=True)
-        self._bar = (bar, bar.add_task("chunks", total=self.total, completed=self.kept))
+        pace = TextColumn("{task.description}", markup=False)
+        columns = (TextColumn("chunks"), BarColumn(), MofNCompleteColumn(), pace)
+        bar = Progress(*columns, console=Console(file=self.stream), transient=True)
+        self._bar = (bar, bar.add_task("", total=self.total, completed=self.kept))
         bar.start()
 
     def _advance(self) -> None:
         if self._bar is not None:
-            self._bar[0].update(self._bar[1], completed=self.kept + self.done + self.failed)
-        elif not self.quiet and time.monotonic() >= self._next:
-            self._next = time.monotonic() + BETWEEN_S
-            self._say(self.summary())
+            ended = self.kept + self.done + self.failed
+            self._bar[0].update(self._bar[1], completed=ended, description=self.pace())
+        elif not self.quiet and self._clock() >= self._next:
+            self._next = self._clock() + BETWEEN_S
+            self._say("; ".join(one for one in (self.summary(), self.pace()) if one))
 
     def _say_failure(self, event: JobEvent) -> None:
         assert event.chunk is not None

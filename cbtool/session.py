@@ -17,7 +17,8 @@ from cbtool.errors import FormatError, MissingInput, UsageError
 from cbtool.expand import expand
 from cbtool.index import Index
 from cbtool.indexing import build
-from cbtool.ledger import PLAN
+from cbtool.ledger import PLAN, RUN
+from cbtool.output import OBJECTS
 from cbtool.partitioners.pairs import in_pairs
 from cbtool.partitioning import Indexer, partition
 from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
@@ -105,6 +106,13 @@ def is_plan(argument: str) -> bool:
         return False
     with open_source(argument) as source:
         return looks_like_plan(source.read(0, min(source.size, 64 * 1024)))
+
+
+def is_destination(argument: str) -> bool:
+    """Say whether an argument names the folder or prefix of a run rather than a plan."""
+    if argument.startswith(OBJECTS) and not argument.endswith("/"):
+        return open_destination(argument).read(RUN) is not None
+    return argument.endswith("/") or Path(argument.removeprefix("file://")).is_dir()
 
 
 def load_plan(argument: str, some: bool = False) -> Plan:

@@ -32,6 +32,50 @@ def show_size(n_bytes: float) -> str:
     ('1.08 GB', '12 B')
     """
     power = 0
-    while n_bytes >= 1000 and power < 4:
+    while n_bytes >= 999.5 and power < 4:
         n_bytes, power = n_bytes / 1000, power + 1
     return f"{n_bytes:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a length of time as people say it.
+
+    >>> [show_seconds(s) for s in (0, 0.00213, 1.5, 59.96, 200, 7385, 200000)]
+    ['0 s', '2.13 ms', '1.5 s', '1 min', '3 min 20 s', '2 h 3 min', '2 d 7 h']
+    """
+    if seconds < 59.95:
+        return f"{seconds:.3g} s" if seconds >= 0.1 or not seconds else f"{seconds * 1000:.3g} ms"
+    whole = round(seconds)
+    for above, name, unit, below in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= above:
+            rest = whole % above // unit
+            return f"{whole // above} {name}" + (f" {rest} {below}" if rest else "")
+    return f"{whole} s"
+
+
+def show_count(count: float) -> str:
+    """Return a number of things in three digits.
+
+    >>> show_count(950), show_count(12345), show_count(2.5e6)
+    ('950', '12.3 k', '2.5 M')
+    """
+    power = 0
+    while count >= 999.5 and power < 4:
+        count, power = count / 1000, power + 1
+    return f"{count:.3g} {('', 'k', 'M', 'G', 'T')[power]}".rstrip()
+
+
+def show_cost(usd: float | None) -> str:
+    """Return a cost, small ones too.
+
+    >>> show_cost(None), show_cost(0.0000321), show_cost(12.5)
+    ('-', '$0.0000321', '$12.50')
+    """
+    if usd is None:
+        return "-"
+    return f"${usd:.2f}" if usd >= 1 or not usd else "$" + f"{usd:.12f}"[: 2 + _places(usd)].rstrip("0").rstrip(".")
+
+
+def _places(usd: float) -> int:
+    """Return how many decimal places show three digits of a cost below 1."""
+    return next((n for n in range(1, 13) if usd * 10**n >= 1), 12) + 2

@@ -14,6 +14,8 @@ from tests.examples import done, fill, missing_program
 
 RUNS_BEFORE = {
     "cbtool status out/": "cbtool run reads.plan -q -o out/ -- wc -l",
+    "cbtool status out/ --watch": "cbtool run reads.plan -q -o out/ -- wc -l",
+    "cbtool show out/ --html run.html --svg timeline.svg": "cbtool run reads.plan -q -o out/ -- wc -l",
     "cbtool status s3://bucket/out/ --json": "cbtool run reads.plan -q -o s3://bucket/out/ -- wc -l",
     "cbtool verify reads.plan parts/": "cbtool write reads.plan -q -o parts/",
 }

@@ -176,11 +176,11 @@ def test_two_equal_output_names_are_refused() -> None:
 
 
 def test_a_record_keeps_what_a_failed_command_said(tmp_path: Path) -> None:
-    from cbtool.job import _record
+    from cbtool.job import recorded
     from cbtool.runner import Outcome
 
     error = TaskFailed("exit status 4: no", exit_status=4, stderr="oh\nno\n")
-    record: dict[str, Any] = _record(JobEvent("failed", CHUNKS[1], 2, Outcome(1, None, error, 2, 0.5), error))
+    record: dict[str, Any] = recorded(JobEvent("failed", CHUNKS[1], 2, Outcome(1, None, error, 2, 0.5), error))
     assert record["chunk"] == 1 and record["exit_status"] == 4 and record["stderr"] == "oh\nno\n"
 
 

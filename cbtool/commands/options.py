@@ -46,6 +46,10 @@ Scheduler = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="CBTOOL_QUIET", help="Say nothing but errors.")]
+PriceTable = Annotated[
+    str | None,
+    typer.Option("--prices", metavar="F", envvar="CBTOOL_PRICES", help="Prices of engines, in place of cbtool's own."),
+]
 Some = Annotated[bool, typer.Option("--some", help="Accept a part of a plan.")]
 
 
@@ -86,3 +90,10 @@ def note(quiet: bool) -> Any:
             typer.echo(f"cbtool: {text}", err=True)
 
     return say
+
+
+def prices(path: str | None) -> Any:
+    """Return the price table at *path*, or the one that comes with cbtool."""
+    from cbtool.prices import load
+
+    return load(path)

@@ -48,6 +48,8 @@ def run(
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
+    report: r.ReportTo = None,
+    prices: o.PriceTable = None,
     dry_run: r.DryRun = False,
     force: r.Force = False,
     some: o.Some = False,
@@ -80,7 +82,7 @@ def run(
         return
     engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
     calls = r.per_call(tasks_per_call)
-    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose)
+    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
     if output is not None:
         _into(plan, work, output, settings, reduce, reduce_to, as_json)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -43,6 +43,9 @@ Scratch = Annotated[
     str | None,
     typer.Option("--scratch", metavar="DIR", envvar="CBTOOL_SCRATCH", help="Where temporary files go [TMPDIR]."),
 ]
+ReportTo = Annotated[
+    str | None, typer.Option("--report", metavar="F", help="Write a page about the run to F: run.html.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, as commands; change nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="First remove what a run made in DEST, and do all again.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show retries, and all that failing commands said.")]
@@ -71,6 +74,8 @@ class Settings:
     force: bool = False
     quiet: bool = False
     verbose: bool = False
+    report: str | None = None
+    prices: str | None = None
 
 
 def engine_settings(
@@ -229,12 +234,14 @@ def _execute(
     from cbtool.progress import Teller
 
     with ExitStack() as stack:
+        report_on = stack.enter_context(_reporting(plan, work, destination if with_ledger else None, backend, settings))
         teller = stack.enter_context(Teller(sys.stderr, quiet=settings.quiet, verbose=settings.verbose))
         is_stopping = stack.enter_context(drained_on_interrupt(settings.quiet))
 
         def tell(event: JobEvent) -> None:
             teller(event)
             emit(event)
+            report_on(event)
 
         how = Engine(
             backend,
@@ -250,6 +257,23 @@ def _execute(
     if not settings.quiet:
         typer.echo(f"cbtool: {teller.summary()}", err=True)
     return report
+
+
+def _reporting(
+    plan: Plan, work: Work, destination: Destination | None, backend: Backend, settings: Settings
+) -> AbstractContextManager[Callable[[JobEvent], None]]:
+    """Return what gives a callback for a job's events; it imports nothing that only a report needs without one."""
+    import time
+    from functools import partial
+
+    if settings.report is None:
+        return nullcontext(lambda event: None)
+    if settings.report == "-":
+        raise UsageError("--report -: stdout is where outputs go", hint="--report run.html")
+    from cbtool.reporting import reporting
+
+    engine, prices = (settings.backend, backend.limits), partial(o.prices, settings.prices)
+    return reporting(settings.report, plan, work, destination, engine, prices, time.time)
 
 
 def say_report(report: Report, output: str) -> None:

@@ -30,6 +30,8 @@ def write(
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
+    report: r.ReportTo = None,
+    prices: o.PriceTable = None,
     dry_run: r.DryRun = False,
     force: r.Force = False,
     some: o.Some = False,
@@ -58,8 +60,8 @@ def write(
         return
     engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
     calls = r.per_call(tasks_per_call)
-    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose)
-    report = r.execute(plan, Work("write", unkeyed={"urls": urls}), output, settings)
+    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
+    made = r.execute(plan, Work("write", unkeyed={"urls": urls}), output, settings)
     if as_json:
-        r.say_report(report, output)
-    report.check()
+        r.say_report(made, output)
+    made.check()
