@@ -21,6 +21,7 @@ TEMPORARY = ".cbtool-tmp-"
 FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "quota used up", errno.EFBIG: "file too large for this place"}
 DENIED = (errno.EACCES, errno.EPERM)
 STANDARD_OUTPUT = ("-", "/dev/stdout")
+DESCRIPTORS = "/proc/self/fd"
 OBJECTS = ("s3://", "gs://", "az://")
 
 
@@ -56,13 +57,14 @@ def appearing(path: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(8))
     try:
         with told(path):
-            file = open(temporary, "xb")
+            file = _nameless(folder) or open(temporary, "xb")
         with not_full(path), file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            with told(path):
+                _name(file, temporary, path, exclusive)
         with told(path):
-            _name(temporary, path, exclusive)
             _sync(folder)
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -73,14 +75,42 @@ class NameTaken(FileExistsError):
     """The name that a file should take exclusively is another's."""
 
 
-def _name(temporary: str, path: str, exclusive: bool) -> None:
-    if exclusive:
-        try:
-            os.link(temporary, path)
-        except FileExistsError as error:
-            raise NameTaken(*error.args) from None
+def _nameless(folder: str) -> BinaryIO | None:
+    """Return a new file in *folder* that has no name, so that nothing is left of it if this process is killed.
+
+    None where the file system has no such files (open(2), O_TMPFILE), as NFS, or where they could not be named.
+    """
+    if not os.path.isdir(DESCRIPTORS):
+        return None
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return None
+        raise
+    return cast(BinaryIO, open(descriptor, "wb"))
+
+
+def _name(file: BinaryIO, temporary: str, path: str, exclusive: bool) -> None:
+    """Give *file* the name *path*; it has the name *temporary* or none."""
+    is_named = os.fstat(file.fileno()).st_nlink > 0
+    try:
+        if exclusive:
+            _link(file, temporary if is_named else None, path)
+            return
+    except FileExistsError as error:
+        raise NameTaken(*error.args) from None
+    if not is_named:
+        _link(file, None, temporary)
+    os.replace(temporary, path)
+
+
+def _link(file: BinaryIO, name: str | None, path: str) -> None:
+    if name is not None:
+        os.link(name, path)
     else:
-        os.replace(temporary, path)
+        # A descriptor of a folder is asked for here, though none is needed, because Python follows the link only then.
+        os.link(f"{DESCRIPTORS}/{file.fileno()}", path, src_dir_fd=file.fileno(), follow_symlinks=True)
 
 
 def _sync(folder: str) -> None:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from cbtool import output
 from cbtool.errors import CannotWrite, NotAllowed
 from cbtool.output import TEMPORARY, open_output
 
@@ -32,17 +33,44 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-def test_takes_its_name_at_the_end_and_replaces(tmp_path: Path) -> None:
+@pytest.fixture(params=["named", "nameless"])
+def named(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether unfinished files have names: on file systems that cannot do without."""
+    if request.param == "named":
+        monkeypatch.setattr(output, "DESCRIPTORS", "/proc/no-such-folder")
+    return bool(request.param == "named")
+
+
+def test_takes_its_name_at_the_end_and_replaces(tmp_path: Path, named: bool) -> None:
     target = tmp_path / "out"
     target.write_bytes(b"old")
     with open_output(str(target)) as file:
         file.write(b"new")
         file.flush()
         assert target.read_bytes() == b"old"
-        (other,) = (p.name for p in tmp_path.iterdir() if p != target)
-        assert other.startswith(TEMPORARY)
+        others = [p.name for p in tmp_path.iterdir() if p != target]
+        assert [name.startswith(TEMPORARY) for name in others] == [True] * named
     assert target.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_takes_a_name_exclusively(tmp_path: Path, named: bool) -> None:
+    with output.appearing(str(tmp_path / "out"), exclusive=True) as file:
+        file.write(b"first")
+    with pytest.raises(output.NameTaken), output.appearing(str(tmp_path / "out"), exclusive=True) as file:
+        file.write(b"second")
+    assert (tmp_path / "out").read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_nothing_is_left_of_a_file_whose_writer_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from cbtool.output import open_output\n"
+        f"with open_output({str(tmp_path / 'out')!r}) as file:\n"
+        "  file.write(b'x' * 100_000); file.flush(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert os.listdir(tmp_path) == []
 
 
 def test_takes_file_uris_and_names_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +82,7 @@ def test_takes_file_uris_and_names_without_a_folder(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_leaves_nothing_when_it_is_stopped(tmp_path: Path, stop: type[BaseException]) -> None:
+def test_leaves_nothing_when_it_is_stopped(tmp_path: Path, named: bool, stop: type[BaseException]) -> None:
     with pytest.raises(stop), open_output(str(tmp_path / "out")) as file:
         file.write(b"half")
         raise stop
