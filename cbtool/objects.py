@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
 
 T = TypeVar("T")
-STATUS = re.compile(r"status code: (\d{3})")
+STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})")  # the second where several are deleted together, as on az://
 PERFORMING = "Error performing"
 """What obstore's texts say of a request that failed."""
 CODE = re.compile(r"<Code>(\w{1,60})</Code>")
@@ -156,7 +156,7 @@ def judge(where: Place, anonymous: bool, status: int, code: str) -> CbtoolError 
     if status == 412:
         hint = "make the plan (and the index) again"
         return StaleError(f"{name}: it has changed since it was opened or planned", hint=hint, uri=name)
-    if code == "NoSuchBucket":
+    if code in ("NoSuchBucket", "ContainerNotFound"):
         return MissingInput(f"{where.scheme}://{where.bucket}: no such bucket", uri=name)
     if status == 404:
         return MissingInput(f"{name}: no such object", uri=name)

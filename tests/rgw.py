@@ -265,7 +265,7 @@ def administer(*words: str) -> dict[str, Any]:
     return found
 
 
-def _run(argv: Sequence[str], more: Mapping[str, str]) -> int:
+def hand_over(argv: Sequence[str], more: Mapping[str, str]) -> int:
     """Run *argv* to its end; signals that are meant for it are passed on."""
     process = subprocess.Popen(argv, env={**os.environ, **more})
     signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
@@ -282,10 +282,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         with running() as cluster:
             print(f"S3 server: {cluster.endpoint}, ready in {time.monotonic() - began:.1f} s", file=sys.stderr)
-            status = _run(argv, {ENDPOINT: cluster.endpoint, CONFIG: cluster.config})
+            status = hand_over(argv, {ENDPOINT: cluster.endpoint, CONFIG: cluster.config})
     except Unobtainable as error:
         print(f"no S3 server: {error}", file=sys.stderr)
-        status = _run(argv, {MISSING: str(error)})
+        status = hand_over(argv, {MISSING: str(error)})
     return status if status >= 0 else 128 - status
 
 
