@@ -8,16 +8,15 @@ cannot be had, COMMAND runs with `MISSING`, which says why.
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.rgw import NotStarted, Unobtainable, free_port, hand_over
+from tests.rgw import NotStarted, Unobtainable, free_port, serve
 
 ENDPOINT, MISSING = "CBTOOL_TEST_AZURITE", "CBTOOL_TEST_AZURITE_MISSING"
 VERSION = "3.35.0"
@@ -43,8 +42,8 @@ def fetch() -> None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Have the service for the block; yield where it is."""
+def running() -> Iterator[dict[str, str]]:
+    """Have the service for the block; yield the variable that says where it is."""
     fetch()
     port = free_port()
     options = ["--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
@@ -58,7 +57,7 @@ def running() -> Iterator[str]:
     )
     try:
         _wait(process, port)
-        yield f"http://127.0.0.1:{port}"
+        yield {ENDPOINT: f"http://127.0.0.1:{port}"}
     finally:
         process.kill()
         process.wait()
@@ -75,16 +74,5 @@ def _wait(process: subprocess.Popen[bytes], port: int, seconds: float = 60.0) ->
     raise NotStarted("azurite does not start")
 
 
-def main(argv: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    try:
-        with running() as endpoint:
-            status = hand_over(argv, {ENDPOINT: endpoint})
-    except Unobtainable as error:
-        print(f"no Azurite: {error}", file=sys.stderr)
-        status = hand_over(argv, {MISSING: str(error)})
-    return status if status >= 0 else 128 - status
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(serve("Azurite", running, MISSING))

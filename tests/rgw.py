@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -276,18 +276,25 @@ def hand_over(argv: Sequence[str], more: Mapping[str, str]) -> int:
             continue  # it got the same, and decides
 
 
-def main(argv: Sequence[str]) -> int:
-    began = time.monotonic()
+def serve(name: str, server: Callable[[], AbstractContextManager[dict[str, str]]], missing: str) -> int:
+    """Run the command that this process was given beside *server*, with the variables that it yields."""
+    began, argv = time.monotonic(), sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     try:
-        with running() as cluster:
-            print(f"S3 server: {cluster.endpoint}, ready in {time.monotonic() - began:.1f} s", file=sys.stderr)
-            status = hand_over(argv, {ENDPOINT: cluster.endpoint, CONFIG: cluster.config})
+        with server() as variables:
+            print(f"{name} is ready after {time.monotonic() - began:.1f} s", file=sys.stderr)
+            status = hand_over(argv, variables)
     except Unobtainable as error:
-        print(f"no S3 server: {error}", file=sys.stderr)
-        status = hand_over(argv, {MISSING: str(error)})
+        print(f"no {name}: {error}", file=sys.stderr)
+        status = hand_over(argv, {missing: str(error)})
     return status if status >= 0 else 128 - status
 
 
+@contextmanager
+def _variables() -> Iterator[dict[str, str]]:
+    with running() as cluster:
+        yield {ENDPOINT: cluster.endpoint, CONFIG: cluster.config}
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(serve("Ceph's gateway", _variables, MISSING))

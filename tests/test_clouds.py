@@ -28,7 +28,7 @@ from cbtool.expand import expand
 from cbtool.source import open_source
 from tests import azurite
 from tests.inprocess import command, refused
-from tests.processes import until
+from tests.processes import at_the_same_time, until
 from tests.rgw import free_port
 
 ACCOUNT = "devstoreaccount1"
@@ -180,11 +180,7 @@ def test_azure_of_many_that_race_one_wins(azure: Cloud) -> None:
         if out.create("a", [b"%x" % i]):
             won.append(i)
 
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_the_same_time(one)
     assert [out.read("a")] == [b"%x" % i for i in won]
 
 

@@ -30,6 +30,7 @@ from cbtool.output import open_output
 from cbtool.source import Source, open_source
 from cbtool.stores import place
 from tests.conftest import EVERY_S3, S3
+from tests.processes import at_the_same_time
 from tests.servers import Fault, Web
 
 S3_SERVERS = EVERY_S3
@@ -354,11 +355,7 @@ def test_of_many_that_race_one_wins(out: Destination, s3: S3, big: bool, small_p
         if out.create("a", blocks(i)):
             won.append(i)
 
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_the_same_time(one)
     assert [s3.get("out/a")[:1]] == [b"%x" % i for i in won]
 
 
