@@ -24,7 +24,7 @@ test check: $(VENV)/dev judges
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 2 tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tests.azurite python -m tests.rgw pytest -n 2 tests
 	$(BIN)/pytest -q --doctest-modules cbtool
 
 bench: $(VENV)/bench
@@ -60,4 +60,4 @@ lock: $(VENV)/base
 	! grep -n '://' requirements.lock
 
 clean:
-	rm -rf $(VENV) demo benchmarks/work
+	rm -rf $(VENV) .rgw .azurite demo benchmarks/work

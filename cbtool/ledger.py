@@ -225,7 +225,10 @@ def _read_run(destination: Destination) -> dict[str, Any] | None:
 
 
 def _refuse_foreign(destination: Destination, made: Iterable[Made]) -> None:
-    there = {name for name, _ in destination.names()}
+    try:
+        there = {name for name, _ in destination.names()}
+    except MissingInput as error:
+        raise CannotWrite(str(error), hint="make the bucket first, or name another", **error.facts) from None
     folders = {name.partition("/")[0] + "/" for name in there}
     for name in (name for _, names in made for name in names):
         # Another driver may have begun, and made this name, since run.json was looked for.

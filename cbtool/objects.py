@@ -13,10 +13,12 @@ from cbtool.source import STREAM_BLOCK_BYTES
 from cbtool.stores import Place, open_store, place
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, ObjectMeta
+    from obstore import GetOptions, GetResult, ObjectMeta
 
 T = TypeVar("T")
-STATUS = re.compile(r"status code: (\d{3})")
+STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})")  # the second where several are deleted together, as on az://
+PERFORMING = "Error performing"
+"""What obstore's texts say of a request that failed."""
 CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 BAD_KEYS = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "SignatureDoesNotMatch")
 
@@ -72,20 +74,29 @@ class ObjectSource(Remote):
             return patiently(call)
 
     def _get(self, start: int, length: int) -> Iterator[bytes]:
-        import obstore
-
         self.meter.add(1, 0)
         with asking(self._place, self._anonymous):
             wanted: GetOptions = {"range": (start, start + length)}
             if self._etag:
                 wanted["if_match"] = self._etag
-            answer = patiently(lambda: obstore.get(self._store, self._place.key, options=wanted))
+            answer, small = patiently(lambda: self._answer(wanted, length))
             if (self._version(answer.meta), answer.meta["size"]) != (self.version, self.size):
                 raise self.changed()
+            if small is not None:
+                self.meter.add(0, len(small))
+                yield small
+                return
             stream = answer.stream(STREAM_BLOCK_BYTES)
             while block := patiently(lambda: next(stream, b"")):
                 self.meter.add(0, len(block))
                 yield bytes(block)
+
+    def _answer(self, wanted: GetOptions, length: int) -> tuple[GetResult, bytes | None]:
+        """Ask; what is no more than a block comes with the answer, for each change of threads takes its time."""
+        import obstore
+
+        answer = obstore.get(self._store, self._place.key, options=wanted)
+        return answer, bytes(answer.bytes()) if length <= STREAM_BLOCK_BYTES else None
 
     def check(self) -> None:
         if self._look()[:2] != (self.version, self.size):
@@ -115,9 +126,11 @@ def asking(where: Place, anonymous: bool) -> Iterator[None]:
         yield
     except AlreadyExistsError:
         raise
-    except (BaseError, FileNotFoundError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # a file on this machine, not obstore's
+    except (BaseError, OSError) as error:
+        # An OSError may be that of a file on this machine; a writer of obstore raises its own without a number.
+        ours = isinstance(error, (BaseError, FileNotFoundError)) or PERFORMING in str(error)
+        if not ours or (isinstance(error, OSError) and error.errno is not None):
+            raise
         raise explain(where, anonymous, str(error)) from None
 
 
@@ -143,7 +156,7 @@ def judge(where: Place, anonymous: bool, status: int, code: str) -> CbtoolError 
     if status == 412:
         hint = "make the plan (and the index) again"
         return StaleError(f"{name}: it has changed since it was opened or planned", hint=hint, uri=name)
-    if code == "NoSuchBucket":
+    if code in ("NoSuchBucket", "ContainerNotFound"):
         return MissingInput(f"{where.scheme}://{where.bucket}: no such bucket", uri=name)
     if status == 404:
         return MissingInput(f"{name}: no such object", uri=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from abc import abstractmethod
@@ -9,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 from threading import Thread, current_thread, main_thread
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cbtool.errors import StaleError, Unavailable
 from cbtool.source import STREAM_BLOCK_BYTES, Range, Source
@@ -103,9 +105,49 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Iterator[T]:
         todo.clear()
 
 
+class _Helper:
+    """A daemon thread that calls for the main one, which can then be interrupted while it waits."""
+
+    idle: ClassVar[list[_Helper]] = []
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[Future[Any] | None] = SimpleQueue()
+        self._call: Callable[[], Any] | None = None
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while (future := self._asked.get()) is not None:
+            call, self._call = self._call, None
+            try:
+                future.set_result(call() if call else None)
+            except BaseException as error:
+                future.set_exception(error)
+            del future, call  # it may be long until the next
+
+    def ask(self, call: Callable[[], T]) -> Future[T]:
+        """Return the future of *call* when it has ended; if the waiting is interrupted, end after the call."""
+        future: Future[T] = Future()
+        self._call = call
+        self._asked.put(future)
+        try:
+            future.exception()
+        except BaseException:
+            self._asked.put(None)
+            raise
+        return future
+
+
+os.register_at_fork(after_in_child=_Helper.idle.clear)
+
+
 def patiently(call: Callable[[], T]) -> T:
     """Return what *call* returns; in the main thread so that a signal is heeded while it blocks (obstore does not)."""
-    return next(at_once([call])) if current_thread() is main_thread() else call()
+    if current_thread() is not main_thread():
+        return call()
+    helper = _Helper.idle.pop() if _Helper.idle else _Helper()
+    ended = helper.ask(call)
+    _Helper.idle.append(helper)
+    return ended.result()
 
 
 class Remote(Source):

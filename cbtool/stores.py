@@ -21,6 +21,8 @@ SCHEMES = ("s3", "gs", "az")
 OWN_ENDPOINT = re.compile(r"https://s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 ENDPOINT = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,4}|:[1-5]\d{4}|:6[0-4]\d{3})?(/[\w./-]*)?")
 BUCKET = re.compile(r"[\w.-]+")
+ELSEWHERE = ("GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
+"""Variables that name another server than Google's or Microsoft's own; one on loopback may speak plain HTTP."""
 PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 
 _users: set[int] = set()
@@ -85,6 +87,8 @@ def _store(
         },
         "retry_config": {"max_retries": retry.ATTEMPTS if writing else 0, "retry_timeout": timedelta(minutes=5)},
     }
+    plain = any(value.startswith("http://") for name, value in environment if name in ELSEWHERE)
+    common["client_options"]["allow_http"] = plain
     try:
         if scheme == "gs":
             return GCSStore(bucket, **common), False

@@ -1,4 +1,8 @@
-"""Servers on loopback for the tests: object storage, and a web server that fails on demand."""
+"""Servers on loopback for the tests: object storage, and a web server that fails on demand.
+
+Modules that set ``S3_SERVERS = EVERY_S3`` have their tests of `s3` run twice: on moto, which is quick to start and lax,
+and on Ceph's gateway, which is a real server (`tests.rgw`).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,19 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from cbtool import retry
+from tests import rgw as gateway
 from tests.servers import Web, serving
+
+EVERY_S3 = ("moto", "rgw")
+HOW = "python -m tests.rgw pytest runs those tests too"
 
 
 @dataclass
@@ -33,11 +43,12 @@ class S3:
         from moto.s3.models import s3_backends
 
         buckets = s3_backends["123456789012"]["aws"]
-        for key in keys:
-            if self.bucket in buckets.buckets:
+        if self.bucket in buckets.buckets:
+            for key in keys:
                 buckets.put_object(self.bucket, key, b"x")
-            else:
-                self.put(key, b"x")
+        else:
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda key: self.put(key, b"x"), keys))
 
     def get(self, key: str) -> bytes:
         data: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -76,8 +87,25 @@ def credentials(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SKTESTSKTEST")
 
 
+def pytest_report_header() -> str:
+    """Say on which servers the tests of object storage run."""
+    if real := os.environ.get(gateway.ENDPOINT):
+        return f"S3 servers: moto, and Ceph's gateway at {real}"
+    return f"S3 servers: moto alone: {_no_gateway()}"
+
+
+def _no_gateway() -> str:
+    return os.environ.get(gateway.MISSING) or HOW
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    servers = getattr(metafunc.module, "S3_SERVERS", ())
+    if servers and "s3_endpoint" in metafunc.fixturenames:
+        metafunc.parametrize("s3_endpoint", servers, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
+def moto_endpoint() -> Iterator[str]:
     """Start moto's server, unless ``CBTOOL_TEST_S3`` names another (with the keys AKTEST and SKTESTSKTEST)."""
     if other := os.environ.get("CBTOOL_TEST_S3"):
         yield other
@@ -92,17 +120,46 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def s3(s3_endpoint: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """Object storage that the ``AWS_*`` variables lead to."""
+@pytest.fixture(scope="session")
+def rgw_endpoint() -> str:
+    """The gateway that was started for all of the tests."""
+    if gateway.ENDPOINT not in os.environ:
+        pytest.skip(f"no Ceph gateway: {_no_gateway()}")
+    return os.environ[gateway.ENDPOINT]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(request: pytest.FixtureRequest) -> str:
+    """Moto's server, or the one that the test is run on (`S3_SERVERS`)."""
+    found: str = request.getfixturevalue(f"{getattr(request, 'param', 'moto')}_endpoint")
+    return found
+
+
+@contextmanager
+def bucket_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Make a bucket, and let the ``AWS_*`` variables lead to it."""
     import boto3
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     client = boto3.client("s3")
     bucket = f"test-{uuid.uuid4().hex[:12]}"
     client.create_bucket(Bucket=bucket)
-    yield S3(s3_endpoint, bucket, client)
+    yield S3(endpoint, bucket, client)
     client.close()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Object storage that the ``AWS_*`` variables lead to."""
+    with bucket_at(s3_endpoint, monkeypatch) as one:
+        yield one
+
+
+@pytest.fixture
+def rgw(rgw_endpoint: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """The same, on the real server alone."""
+    with bucket_at(rgw_endpoint, monkeypatch) as one:
+        yield one
 
 
 @pytest.fixture

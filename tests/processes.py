@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -49,6 +50,15 @@ def until(what: Callable[[], bool], seconds: float = 15.0) -> None:
     while not what():
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.01)
+
+
+def at_the_same_time(call: Callable[[int], None], times: int = 16) -> None:
+    """Call with each number below *times*, each in a thread of its own; return when all have ended."""
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def alive(pids: Iterable[int]) -> list[int]:

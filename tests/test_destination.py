@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cbtool.destination import Folder, open_destination, safe
 from cbtool.errors import CannotWrite, FormatError, NotAllowed, UsageError
 from cbtool.output import TEMPORARY
+from tests.processes import at_the_same_time
 
 
 @pytest.fixture
@@ -47,11 +48,7 @@ def test_of_many_that_race_one_wins(folder: Folder) -> None:
         if folder.create("a", blocks(i)):
             won.append(i)
 
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_the_same_time(one)
     assert [folder.read("a")] == [b"%d" % i for i in won]
     assert list(folder.names()) == [("a", len(str(won[0])))]
 

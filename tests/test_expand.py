@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from cbtool.errors import MissingInput, UsageError
 from cbtool.expand import expand, matches
-from tests.conftest import S3
+from tests.conftest import EVERY_S3, S3
+
+S3_SERVERS = EVERY_S3
 
 NAMES = ("a/x.gz", "a/x.gz.gzi", "a/y.txt", "a/.hidden", "a/b/z.gz", "a/.cbtool/run", "b/x.gz", "b/x.gz.cbi", "top.gz")
 

@@ -14,7 +14,7 @@ from cbtool.destination import Destination, Folder, open_destination
 from cbtool.errors import CannotWrite, FormatError, MissingInput, TaskFailed, UsageError
 from cbtool.job import JobEvent, Work, name_outputs, run_key
 from cbtool.ledger import Ledger, RunKey
-from tests.conftest import S3
+from tests.conftest import EVERY_S3, S3
 
 
 def chunk(number: int, name: str | None = None) -> Chunk:
@@ -30,11 +30,11 @@ MADE = [(one, [f"{one.stem}.out"]) for one in CHUNKS]
 KEY = RunKey("plan1", 3, "command", {"command": ["wc", "-l"], "ext": ".out"})
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", *EVERY_S3])
 def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Destination:
     if request.param == "folder":
         return open_destination(str(tmp_path / "dest"))
-    s3: S3 = request.getfixturevalue("s3")
+    s3: S3 = request.getfixturevalue("rgw" if request.param == "rgw" else "s3")
     return open_destination(f"s3://{s3.bucket}/dest")
 
 
@@ -129,6 +129,32 @@ def test_records_on_object_storage_are_gathered(s3: S3, monkeypatch: pytest.Monk
         ledger.close()
     assert len([key for key in s3.keys() if "attempts-" in key]) == 6
     assert sorted(record["chunk"] for record in ledgers.records(destination)) == sorted([*range(25)] * 2)
+
+
+@pytest.mark.parametrize("destination", EVERY_S3, indirect=True)
+def test_a_segment_holds_a_thousand_records_and_is_written_when_it_is_full(destination: Destination) -> None:
+    ledger = Ledger(destination)
+    for n in range(2500):
+        ledger.record(chunk=n, ended="done")
+    segments = [name for name, _ in destination.names(ledgers.SEGMENTS)]
+    assert segments == [f"{ledgers.SEGMENTS}{n:05}.jsonl" for n in range(2)]
+    assert [len((destination.read(name) or b"").splitlines()) for name in segments] == [1000, 1000]
+    ledger.close()
+    ledger.close()
+    assert len(list(destination.names(ledgers.SEGMENTS))) == 3
+    assert [record["chunk"] for record in ledgers.records(destination)] == [*range(2500)]
+
+
+@pytest.mark.parametrize("destination", EVERY_S3, indirect=True)
+def test_a_segment_is_written_when_its_first_record_is_old(
+    destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(destination)
+    ledger.record(chunk=0, ended="done")
+    assert list(destination.names(ledgers.SEGMENTS)) == []
+    monkeypatch.setattr(ledgers, "SEGMENT_S", 0.0)
+    ledger.record(chunk=1, ended="done")
+    assert [record["chunk"] for record in ledgers.records(destination)] == [0, 1]
 
 
 def test_a_record_cut_off_by_a_crash_is_passed_over(tmp_path: Path) -> None:

@@ -29,9 +29,11 @@ from cbtool.objects import ObjectSource
 from cbtool.output import open_output
 from cbtool.source import Source, open_source
 from cbtool.stores import place
-from tests.conftest import S3
+from tests.conftest import EVERY_S3, S3
+from tests.processes import at_the_same_time
 from tests.servers import Fault, Web
 
+S3_SERVERS = EVERY_S3
 DATA = os.urandom(3_000_000)
 
 
@@ -342,23 +344,19 @@ def test_create_takes_a_free_name_only(out: Destination, s3: S3, blocks: list[by
 
 @pytest.mark.parametrize("big", [False, True], ids=["small", "big"])
 def test_of_many_that_race_one_wins(out: Destination, s3: S3, big: bool, small_parts: None) -> None:
-    start = threading.Barrier(8)
+    start = threading.Barrier(16)
     won: list[int] = []
 
     def blocks(i: int) -> Iterator[bytes]:
         start.wait()
-        yield b"%d" % i * (1_500_000 if big else 1)
+        yield b"%x" % i * (1_500_000 if big else 1)
 
     def one(i: int) -> None:
         if out.create("a", blocks(i)):
             won.append(i)
 
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [s3.get("out/a")[:1]] == [b"%d" % i for i in won]
+    at_the_same_time(one)
+    assert [s3.get("out/a")[:1]] == [b"%x" % i for i in won]
 
 
 @pytest.mark.parametrize("method", ["create", "replace"])

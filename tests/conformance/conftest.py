@@ -1,4 +1,4 @@
-"""The two stores in which every promise is held: a folder, and object storage on loopback."""
+"""The stores in which every promise is held: a folder, and object storage on loopback by two servers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.conformance.engines import ENGINES, Ready
 from tests.conftest import S3
 
 STORES = ("folder", "s3")
+REAL = "rgw"
+"""Where ``s3`` is moto's server: a real one, for one case of each format."""
 
 
 @dataclass
@@ -70,7 +72,13 @@ def main_case(request: pytest.FixtureRequest) -> Case:
     return found
 
 
-@pytest.fixture(params=STORES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        kinds = (*STORES, REAL) if "main_case" in metafunc.fixturenames else STORES
+        metafunc.parametrize("store", kinds, indirect=True)
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Each store."""
     return opened(request.param, request, tmp_path)
@@ -90,7 +98,7 @@ def opened(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if kind == "folder":
         (tmp_path / "store").mkdir()
         return Store("folder", str(tmp_path / "store"))
-    s3: S3 = request.getfixturevalue("s3")
+    s3: S3 = request.getfixturevalue(kind)
     return Store("s3", f"s3://{s3.bucket}", s3)
 
 
