@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from cbtool.errors import ConfigError, UsageError
@@ -47,6 +46,8 @@ TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers":
 def entries(kind: str) -> Iterator[tuple[str, Entry]]:
     """Yield ``(name, entry)`` of all *kind* ("partitioners", "stagers", "backends"): ours, then third parties'."""
     yield from TABLES[kind].items()
+    from importlib.metadata import entry_points
+
     for point in sorted(entry_points(group=f"cbtool.{kind}"), key=lambda one: one.name):
         if point.name not in TABLES[kind]:
             yield point.name, Entry(point.value, f"from {point.dist.name}" if point.dist else "third party")

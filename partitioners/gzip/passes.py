@@ -10,11 +10,12 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from cbtool.partitioners.container import MarkMaker, Marks, Place
+from cbtool.partitioners.container import Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
 from cbtool.partitioners.gzip.stretches import stretches
 from cbtool.partitioners.gzip.survey import Found
+from cbtool.partitioners.marking import MarkMaker
 from cbtool.source import Source
 
 BGZF_MARK_BYTES = 256 * 1024
