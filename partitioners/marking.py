@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES
 from cbtool.partitioners.grammar import Scanner, Starts
 
+KEPT_BYTES = 8 << 20
+
 
 class MarkMaker:
     """Makes `Marks` from the blocks of a stream and the marks between them.
@@ -16,6 +18,9 @@ class MarkMaker:
     """
 
     def __init__(self, scanner: Scanner, heads: bool = False) -> None:
+        # The C library gives back to the system what is larger than all that was freed before, and fetches it again:
+        # for the arrays of every block, which takes longer than to fill them.
+        bytes(KEPT_BYTES)
         self.scanner, self.keep = scanner, heads
         self.heads: list[bytes] = []
         self._found: list[Starts] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from isal import isal_zlib
@@ -104,10 +105,10 @@ class Gzip:
         return [(a, b - a) for a, b in itertools.pairwise(edges)]
 
     def survey(self, source: Source, part: Range, grammar: Grammar) -> Marks:
-        from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
-
         if not self.bgzf:
-            return survey_members(source, grammar)
+            return _survey_members(source, grammar)
+        from cbtool.partitioners.gzip.passes import survey_blocks
+
         start, stop = part[0], part[0] + part[1]
         first = self.sync(source, start, grammar) if start else self.begin()
         last = self.sync(source, stop, grammar) if stop < source.size else None
@@ -172,6 +173,16 @@ class Gzip:
 
     def whole(self, source: Source) -> Iterator[bytes]:
         return whole(source)
+
+
+def _survey_members(source: Source, grammar: Grammar) -> Marks:
+    from cbtool.partitioners.gzip.stretches import stretches
+
+    with closing(stretches(source)) as parts:
+        next(parts)  # a decoder beside this process starts now, and numpy is imported meanwhile
+        from cbtool.partitioners.gzip.passes import survey_members
+
+        return survey_members(source, parts, grammar)
 
 
 def _small_first(blocks: Iterator[bytes]) -> Iterator[bytes]:

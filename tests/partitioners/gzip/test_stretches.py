@@ -83,7 +83,6 @@ BAD = {
 def outcome(path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[LocalSource], object]) -> object:
     """Return the bytes of the index of a file that is decoded in one way, or all that an error says."""
     monkeypatch.setattr(stretches, "stretches", how)
-    monkeypatch.setattr("cbtool.partitioners.gzip.passes.stretches", how)
     with LocalSource(str(path)) as source:
         try:
             format_ = partitioner("fastq")
