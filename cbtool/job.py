@@ -22,7 +22,7 @@ from cbtool.errors import CbtoolError, ChunksFailed, TaskFailed, UsageError
 from cbtool.events import JobEvent
 from cbtool.ledger import Ledger, RunKey
 from cbtool.reach import check_places, probe
-from cbtool.registry import entries
+from cbtool.registry import find
 from cbtool.runner import Event, run_tasks
 from cbtool.stagers.function import pack, unpack
 from cbtool.stagers.scratch import scratch_place
@@ -39,7 +39,7 @@ class Work:
 
     @cached_property
     def call(self) -> str:
-        return dict(entries("stagers"))[self.stager].target
+        return find("stagers", self.stager).target
 
     @property
     def needs(self) -> dict[str, Any]:
