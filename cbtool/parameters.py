@@ -6,8 +6,11 @@ import Typer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+
+DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 class Plain:
@@ -16,14 +19,14 @@ class Plain:
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return *value* as *param* wants it: as it is if it is a word, or words; a number if it is its digits."""
         wanted = param.type_descriptor
-        kind, limits = wanted.annotation, wanted.is_ranged
+        kind = wanted.annotation
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
         if kind is str and isinstance(value, str):
             return value
         if kind == list[str] and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
             return list(value)
-        if kind is int and not limits and isinstance(value, str) and value.isascii() and value.isdecimal():
+        if kind is int and not wanted.is_ranged and isinstance(value, str) and DIGITS.fullmatch(value):
             return int(value)
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)

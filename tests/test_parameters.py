@@ -40,6 +40,8 @@ def shown(kind: type[TyperCommand], words: list[str], environment: dict[str, str
         (["a", "b", "-n", "007", "--name", "", "--many", "x", "--many", "7"], {}),
         (["a", "-n", "-3", "--share", "1e3", "--least", "2", "--flag"], {}),
         (["a", "-n", "3.0"], {}),
+        (["a", "-n", "9" * 18], {}),
+        (["a", "-n", "9" * 5000], {}),
         (["a", "-n", "3.5"], {}),
         (["a", "-n", "٣"], {}),
         (["a", "-n", "many"], {}),
