@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread, current_thread, main_thread
@@ -81,8 +82,6 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Iterator[T]:
 
     Its threads are daemons, so that Ctrl-C need not wait for what no longer answers (a ThreadPoolExecutor does).
     """
-    from concurrent.futures import Future
-
     futures: list[Future[T]] = [Future() for _ in calls]
     todo = deque(zip(calls, futures, strict=True))
 
