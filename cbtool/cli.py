@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from cbtool.errors import CannotWrite, CbtoolError
 from cbtool.output import not_full
+from cbtool.parameters import plainly
 from cbtool.settings import defaults, fitting
 
 COMMANDS = {
@@ -38,6 +39,13 @@ COMMAND = "cbtool.command"
 """Where `run` finds the words after ``--``."""
 
 
+class Command(TyperCommand):
+    """One verb."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return plainly(super().get_params(ctx))
+
+
 class Cli(TyperGroup):
     """Lists commands from a table and imports only the one that was asked for."""
 
@@ -45,6 +53,9 @@ class Cli(TyperGroup):
         super().__init__(**kwargs)
         for name, (_, summary) in COMMANDS.items():
             self.add_command(TyperCommand(name, help=summary))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return plainly(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, stub, rest = super().resolve_command(ctx, args)
@@ -59,7 +70,7 @@ class Cli(TyperGroup):
         known = fitting(defaults(config or ctx.params["config"]), rest)
         settings = {"help_option_names": ["-h", "--help"], "default_map": known}
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(name, context_settings=settings)(getattr(import_module(module), function))
+        one.command(name, cls=Command, context_settings=settings)(getattr(import_module(module), function))
         return name, get_command(one), rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +43,7 @@ class Driver:
             "backend": engine,
             "workers": limits.concurrency,
             "limits": asdict(limits),
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
             "pid": os.getpid(),
             "began": round(clock(), 3),
             "every_s": self.every_s,

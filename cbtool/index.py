@@ -12,12 +12,12 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from cbtool.errors import FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAGIC = b"cbtool\x01\n"
 DTYPES = ("int64", "uint32", "uint8")
@@ -41,6 +41,7 @@ class Index:
 def dump(index: Index) -> bytes:
     """Return *index* as the bytes of its file; the same index gives the same bytes.
 
+    >>> import numpy as np
     >>> one = Index("text", "etag:x", 5, {"lines": 2}, {"at": np.array([0, 3])})
     >>> load(dump(one)).arrays["at"].tolist()
     [0, 3]
@@ -68,6 +69,8 @@ def dump(index: Index) -> bytes:
 
 def _deltas(array: NDArray[Any]) -> NDArray[Any]:
     """Return the differences of an int64 array (offsets grow, their differences are small); other types as they are."""
+    import numpy as np
+
     return np.diff(array, prepend=np.int64(0)) if array.dtype == np.int64 else array
 
 
@@ -102,6 +105,8 @@ def load(data: bytes, where: str = "index") -> Index:
 
 
 def _array(packed: bytes, dtype: str, count: int) -> NDArray[Any]:
+    import numpy as np
+
     if dtype not in DTYPES:
         raise ValueError(f"members of type {dtype}")
     n_bytes = count * np.dtype(dtype).itemsize

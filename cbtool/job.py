@@ -19,10 +19,11 @@ from cbtool.contracts import Backend
 from cbtool.destination import Destination, Folder
 from cbtool.driver import Driver
 from cbtool.errors import CbtoolError, ChunksFailed, TaskFailed, UsageError
+from cbtool.events import JobEvent
 from cbtool.ledger import Ledger, RunKey
 from cbtool.reach import check_places, probe
-from cbtool.registry import entries
-from cbtool.runner import Event, Outcome, run_tasks
+from cbtool.registry import find
+from cbtool.runner import Event, run_tasks
 from cbtool.stagers.function import pack, unpack
 from cbtool.stagers.scratch import scratch_place
 
@@ -38,7 +39,7 @@ class Work:
 
     @cached_property
     def call(self) -> str:
-        return dict(entries("stagers"))[self.stager].target
+        return find("stagers", self.stager).target
 
     @property
     def needs(self) -> dict[str, Any]:
@@ -52,20 +53,6 @@ class Work:
         """Return the names of what is made of *chunk*; a folder's ends in ``/``."""
         made: list[str] = import_module(self.call.partition(":")[0]).outputs(chunk, self.parameters)
         return made
-
-
-@dataclass(frozen=True)
-class JobEvent:
-    """Something to tell whoever watches: ``begin``, ``start``, ``retry``, ``done`` or ``failed``."""
-
-    kind: str
-    chunk: Chunk | None = None
-    attempt: int = 0
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-    total: int = 0
-    kept: int = 0
-    """With ``begin``: how many chunks there are, and how many an earlier run has done."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 LARGEST = 1e18
 LEAST_SPREAD = 1.2
@@ -42,6 +41,8 @@ def fit(points: Sequence[tuple[float, float]], least_spread: float = LEAST_SPREA
     """
     if len(points) < 3 or max(x for x, _ in points) < least_spread * min(x for x, _ in points):
         return None
+    from statistics import fmean
+
     mean_x, mean_y = fmean(x for x, _ in points), fmean(y for _, y in points)
     xx = sum((x - mean_x) ** 2 for x, _ in points)
     if not xx:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -54,7 +52,7 @@ def appearing(path: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     With *exclusive* the name must be free at that moment: NameTaken otherwise.
     """
     folder = os.path.dirname(path) or "."
-    temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(8))
+    temporary = os.path.join(folder, TEMPORARY + os.urandom(8).hex())
     try:
         with told(path):
             file = _nameless(folder) or open(temporary, "xb")
@@ -169,6 +167,8 @@ def _standard_output() -> Iterator[BinaryIO]:
 def _special(path: str, mode: int) -> Iterator[BinaryIO]:
     with told(path):
         if stat.S_ISSOCK(mode):
+            import socket
+
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(path)
                 file = cast(BinaryIO, connection.makefile("wb"))

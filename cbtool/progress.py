@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from cbtool.errors import CbtoolError
-from cbtool.job import JobEvent
+from cbtool.events import JobEvent
 from cbtool.measures import measure
-from cbtool.runner import Event
 from cbtool.units import show_seconds, show_size
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from cbtool.runner import Event
 
 FIRST_S = 5.0
 BETWEEN_S = 30.0

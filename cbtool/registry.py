@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from cbtool.errors import ConfigError, UsageError
@@ -47,22 +46,30 @@ TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers":
 def entries(kind: str) -> Iterator[tuple[str, Entry]]:
     """Yield ``(name, entry)`` of all *kind* ("partitioners", "stagers", "backends"): ours, then third parties'."""
     yield from TABLES[kind].items()
+    from importlib.metadata import entry_points
+
     for point in sorted(entry_points(group=f"cbtool.{kind}"), key=lambda one: one.name):
         if point.name not in TABLES[kind]:
             yield point.name, Entry(point.value, f"from {point.dist.name}" if point.dist else "third party")
 
 
-def load(kind: str, name: str) -> Any:
-    """Import the *kind* called *name*; UsageError if there is none, ConfigError if something must be installed."""
+def find(kind: str, name: str) -> Entry:
+    """Return the entry of the *kind* called *name*; UsageError if there is none."""
     known = TABLES[kind] if name in TABLES[kind] else dict(entries(kind))
     if name not in known:
         what = {"partitioners": "format", "stagers": "stager", "backends": "backend"}[kind]
         raise UsageError(f"no {what} is called {name!r}", hint=f"there are: {', '.join(known)}")
-    module, _, attribute = known[name].target.partition(":")
+    return known[name]
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the *kind* called *name*; UsageError if there is none, ConfigError if something must be installed."""
+    entry = find(kind, name)
+    module, _, attribute = entry.target.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "cbtool":
             raise
-        cure = known[name].needs
-        raise ConfigError(f"{name} cannot be loaded: {error}", hint=f"install it: {cure}" if cure else None) from error
+        hint = f"install it: {entry.needs}" if entry.needs else None
+        raise ConfigError(f"{name} cannot be loaded: {error}", hint=hint) from error

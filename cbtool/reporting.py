@@ -14,7 +14,8 @@ from cbtool.chunk import Chunk
 from cbtool.contracts import Limits
 from cbtool.destination import Destination
 from cbtool.drivers import Beat
-from cbtool.job import JobEvent, Work, recorded, run_key
+from cbtool.events import JobEvent
+from cbtool.job import Work, recorded, run_key
 from cbtool.output import open_output
 from cbtool.report_html import run_page
 from cbtool.seen import look

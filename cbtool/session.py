@@ -7,25 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk
-from cbtool.contracts import Backend, EngineSettings
-from cbtool.destination import open_destination
+from cbtool.contracts import EngineSettings
 from cbtool.errors import FormatError, MissingInput, UsageError
 from cbtool.expand import expand
-from cbtool.index import Index
-from cbtool.indexing import build
-from cbtool.ledger import PLAN, RUN
 from cbtool.output import OBJECTS
-from cbtool.partitioners.pairs import in_pairs
 from cbtool.partitioning import Indexer, partition
 from cbtool.plan import Plan, complete, looks_like_plan, read_chunks
-from cbtool.reach import check_readable
 from cbtool.registry import load
-from cbtool.runner import Event
 from cbtool.source import Source, open_source
+
+if TYPE_CHECKING:
+    from cbtool.contracts import Backend
+    from cbtool.index import Index
+    from cbtool.runner import Event
 
 Say = Callable[[str], None]
 
@@ -64,8 +62,12 @@ def indexer(
     """Return what passes over sources with the engine *name*; without *settings* with *workers* of this machine."""
 
     def pass_over(sources: Sequence[Source], form: str) -> Iterator[tuple[Source, Index]]:
+        from cbtool.indexing import build
+
         with engine(name, settings or EngineSettings(workers)) as backend:
             if backend.limits.remote:
+                from cbtool.reach import check_readable
+
                 check_readable([source.uri for source in sources])
             yield from build(sources, form, backend, workers, on_event)
 
@@ -94,6 +96,8 @@ def make_plan(
 
 def _paired(uris: Sequence[str | BinaryIO]) -> Sequence[str | BinaryIO]:
     """Put names in pairs; open files are taken as they come."""
+    from cbtool.partitioners.pairs import in_pairs
+
     texts = [uri for uri in uris if isinstance(uri, str)]
     return in_pairs(expand(texts)) if len(texts) == len(uris) else uris
 
@@ -111,6 +115,9 @@ def is_plan(argument: str) -> bool:
 def is_destination(argument: str) -> bool:
     """Say whether an argument names the folder or prefix of a run rather than a plan."""
     if argument.startswith(OBJECTS) and not argument.endswith("/"):
+        from cbtool.destination import open_destination
+        from cbtool.ledger import RUN
+
         return open_destination(argument).read(RUN) is not None
     return argument.endswith("/") or Path(argument.removeprefix("file://")).is_dir()
 
@@ -120,6 +127,9 @@ def load_plan(argument: str, some: bool = False) -> Plan:
     if argument == "-":
         return complete(read_chunks(sys.stdin.buffer, "stdin"), "stdin", some)
     if argument.endswith("/") or Path(argument).is_dir():
+        from cbtool.destination import open_destination
+        from cbtool.ledger import PLAN
+
         lines = open_destination(argument).read(PLAN)
         if lines is None:
             raise MissingInput(f"{argument}: no plan, and no run has begun there")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cbtool.errors import CannotWrite, CbtoolError, FormatError, MissingInput, NotAllowed, StaleError
-from cbtool.index import Index, dump, load
+from cbtool.index import MAGIC, Index, dump, load
 from cbtool.output import open_output
 from cbtool.permissions import readable_like, restrict
 from cbtool.source import Source, open_source
@@ -58,6 +58,19 @@ def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
             return index, place
         state = "stale"
     return None, state
+
+
+def check_places(source: Source, index_to: str | None) -> None:
+    """Raise FormatError if what lies where the index of *source* may go is not an index of ours."""
+    for place in places(source, index_to):
+        try:
+            with open_source(place) as file:
+                load(file.read(0, min(file.size, len(MAGIC))), place)
+        except (MissingInput, NotAllowed):
+            continue
+        except FormatError as error:
+            if not error.facts.get("ours"):
+                raise
 
 
 def save(index: Index, source: Source, index_to: str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -95,7 +94,7 @@ class Account:
         after = SPENT.sums()
         grown = {name: after[name] - self._before.get(name, 0) for name in after}
         spent: dict[str, Any] = {
-            "worker": f"{socket.gethostname()}/{os.getpid()}",
+            "worker": f"{os.uname().nodename}/{os.getpid()}",
             "began": round(self.began, 4),
             "wall_s": round(time.perf_counter() - self._clock, 5),
             "cpu_s": round(_cpu_s() - self._cpu, 4),

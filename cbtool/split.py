@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 AUTO_CHUNK_BYTES = 64_000_000
 
@@ -48,9 +50,12 @@ def auto(read_bytes: int, workers: int) -> int:
 def line(places: NDArray[np.int64], targets: Sequence[int]) -> NDArray[np.intp]:
     """Return for each target the index of the nearest of *places* (sorted weights where a cut may lie).
 
+    >>> import numpy as np
     >>> line(np.array([0, 10, 20]), [4, 6, 99]).tolist()
     [0, 1, 2]
     """
+    import numpy as np
+
     wanted = np.asarray(targets, np.int64)
     right = np.clip(np.searchsorted(places, wanted), 1, max(1, len(places) - 1))
     if len(places) < 2:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cbtool import retry
 from cbtool.errors import ConfigError, NotAllowed, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +64,8 @@ def open_store(where: Place, *, session: Any = None, writing: bool = False) -> t
     _users.add(os.getpid())
     if len(_users) > 1:
         raise RuntimeError("object storage was used before a fork: start workers by spawn or forkserver")
+    from cbtool import retry
+
     environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith(PREFIXES)))
     return _store(where.scheme, where.bucket, session, writing, retry.STALL_S, environment)
 
@@ -74,7 +74,11 @@ def open_store(where: Place, *, session: Any = None, writing: bool = False) -> t
 def _store(
     scheme: str, bucket: str, session: Any, writing: bool, stall_s: float, environment: tuple[tuple[str, str], ...]
 ) -> tuple[Store, bool]:
+    from datetime import timedelta
+
     from obstore.store import AzureStore, GCSStore, S3Store
+
+    from cbtool import retry
 
     for name, value in environment:
         if not (value.isascii() and value.isprintable()):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypeVar
-
-import numpy as np
 
 from cbtool import split
 from cbtool.asked import Options
 from cbtool.errors import UsageError
-from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Container, Marks, Place, Span, is_after
+from cbtool.partitioners.container import Container, Marks, Place, is_after
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Source
 
@@ -75,11 +74,11 @@ def find(tracks: Sequence[Track], wanted: Sequence[int], by: str, slack: float) 
 
     A cut may lie up to *slack* (in weight) beside its target where that needs no decoding.
     """
-    before = np.cumsum([0, *(track.total(by) for track in tracks)])
+    before = list(accumulate((track.total(by) for track in tracks), initial=0))
 
     def cut_at(target: int) -> Cut | None:
-        number = int(np.searchsorted(before, target, "right")) - 1
-        return _cut(tracks, number, target - int(before[number]), by, slack)
+        number = bisect_right(before, target) - 1
+        return _cut(tracks, number, target - before[number], by, slack)
 
     found: list[Cut] = []
     for cut in at_once(cut_at, wanted, tracks[0].source.readers):
@@ -93,6 +92,8 @@ def at_once(function: Callable[[int], Found], targets: Sequence[int], readers: i
     if readers == 1:
         yield from map(function, targets)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(readers) as pool:
         yield from pool.map(function, targets)
 
@@ -109,6 +110,8 @@ def _cut(tracks: Sequence[Track], number: int, target: int, by: str, slack: floa
     if target == 0:
         place: Place | None = track.container.begin()
     elif track.marks:
+        from cbtool.partitioners.nearest import nearest
+
         place = nearest(track, target, by, slack)
     else:
         place = track.container.sync(track.source, target, track.grammar)
@@ -117,71 +120,3 @@ def _cut(tracks: Sequence[Track], number: int, target: int, by: str, slack: floa
         return Cut(later, tracks[later].container.begin()) if later is not None else None
     at_begin = place.offset == 0 if place.offset is not None else not (place.at or place.skip)
     return Cut(number, place) if number or not at_begin else None
-
-
-def nearest(track: Track, target: int, by: str, slack: float) -> Place | None:
-    """Return the record start whose weight is nearest to *target*; None if that is the end of the source."""
-    assert track.marks
-    marks, weights = track.marks, track.marks.weights(by)
-    mark = int(split.line(weights, [target])[0])
-    if abs(int(weights[mark]) - target) <= slack:
-        if marks.start[mark] >= marks.offset[-1]:
-            return None
-        if place := track.container.at_mark(marks, mark, int(weights[mark])):
-            return place
-    mark = int(np.searchsorted(weights, target, "right")) - 1
-    if mark + 1 >= len(weights):
-        return None
-    near = target if by == "bytes" else int(np.interp(target, weights[mark : mark + 2], marks.start[mark : mark + 2]))
-    for about in (near, None):
-        span = track.container.span(track.source, marks, mark, about)
-        offsets, records, thirds = starts_in(track, span, mark)
-        cumulative = {"bytes": offsets, "records": records}.get(by, thirds)
-        if len(cumulative) and cumulative[-1] >= target:
-            break
-    if slack and span.edges:
-        edges = np.unique(np.searchsorted(offsets, [edge.offset for edge in span.edges]))
-        edges = edges[edges < len(offsets)]
-        best = int(edges[split.line(cumulative[edges], [target])[0]])
-        if abs(int(cumulative[best]) - target) > slack:
-            best = int(split.line(cumulative, [target])[0])
-    else:
-        best = int(split.line(cumulative, [target])[0])
-    if offsets[best] >= marks.offset[-1]:
-        return None
-    return track.container.place(span, int(offsets[best]), int(records[best]), int(cumulative[best]))
-
-
-def ended(data: bytes, newline: bytes) -> bytes:
-    r"""Return *data* with a last line that ends as the others do: a scanner tells only records that are whole.
-
-    >>> ended(b"a\r\nb", b"\n")
-    b'a\r\nb\r\n'
-    """
-    if data.endswith(newline):
-        return data
-    before = data[: max(0, data.rfind(b"\n"))]
-    returns = newline == b"\n" and before.endswith(b"\r") and not data.endswith(b"\r")
-    return data + b"\r" * returns + newline
-
-
-def starts_in(track: Track, span: Span, mark: int) -> Iterator[np.ndarray]:
-    """Yield offset, ordinal and third weight of the record starts in *span*, from *mark*'s on.
-
-    Where the span is whole, to the next mark's, which is included.
-    """
-    assert track.marks
-    marks = track.marks
-    first = int(marks.start[mark])
-    data = span.data[max(0, first - span.offset) :]
-    if span.whole and marks.start[mark + 1] == marks.offset[-1]:
-        data = ended(data, track.grammar.newline)
-    found = track.grammar.scanner(track.source.uri).feed(data)
-    end = marks.start[mark + 1] if span.whole else span.edges[-1].offset + HEAD_LIMIT_BYTES
-    inside = found.offset + first < end
-    for values, base, column in (
-        (found.offset, first, marks.start),
-        (np.arange(len(found.offset)), int(marks.record[mark]), marks.record),
-        (found.weight, int(marks.third[mark]), marks.third),
-    ):
-        yield np.append(values[inside] + base, column[mark + 1 : mark + 1 + span.whole])

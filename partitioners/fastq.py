@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cbtool.partitioners.fastq_grammar import Fastq, could_be
+from cbtool.partitioners.fastq_grammar import SEQUENCE, Fastq, WrappedFastq, could_be
 from cbtool.partitioners.stream import Stream
-from cbtool.partitioners.wrapped import SEQUENCE, WrappedFastq
 
 STRICT = {"layout": "four lines"}
 WRAPPED = {"layout": "wrapped"}

@@ -15,6 +15,7 @@ from cbtool.naming import safe, stem_and_suffix
 from cbtool.partitioners import cuts
 from cbtool.partitioners.container import Place
 from cbtool.partitioners.cuts import Cut, Track
+from cbtool.partitioners.nearest import nearest
 from cbtool.partitioners.pieces import Lane
 from cbtool.source import Cached
 
@@ -104,12 +105,12 @@ def _mates(ones: Sequence[Track], twos: Sequence[Track], by: str, options: Optio
     def mates_at(target: int) -> tuple[Cut, Cut] | None:
         i = int(np.searchsorted(before, target, "right")) - 1
         record = round(_record_at(ones[i], twos[i], target - int(before[i]), by))
-        one = cuts.nearest(ones[i], record, "records", _records_in(ones[i], slack, by))
+        one = nearest(ones[i], record, "records", _records_in(ones[i], slack, by))
         if one is None and i + 1 < len(ones):
             i, one = i + 1, ones[i + 1].container.begin()
         if one is None or not (i or one.record):
             return None
-        two = cuts.nearest(twos[i], one.record, "records", 0) if one.record else twos[i].container.begin()
+        two = nearest(twos[i], one.record, "records", 0) if one.record else twos[i].container.begin()
         assert two
         _check_names(ones[i], twos[i], one, two)
         return _weighed(ones[i], Cut(i, one), by), _weighed(twos[i], Cut(i, two), by)

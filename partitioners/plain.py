@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cbtool.asked import Options
-from cbtool.partitioners.container import SYNC_BYTES, MarkMaker, Marks, Place, Span, sync_in
+from cbtool.partitioners.container import SYNC_BYTES, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
 from cbtool.source import Range, Source
 
@@ -49,6 +49,8 @@ class Plain:
         return [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
 
     def survey(self, source: Source, part: Range, grammar: Grammar) -> Marks:
+        from cbtool.partitioners.marking import MarkMaker
+
         start, stop = part[0], part[0] + part[1]
         first = self.sync(source, start, grammar) if start else self.begin()
         last = self.sync(source, stop, grammar) if stop < source.size else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from isal import isal_zlib
 
 from cbtool.asked import Options
@@ -14,7 +13,7 @@ from cbtool.contracts import Info
 from cbtool.errors import FormatError, UsageError
 from cbtool.index import Index
 from cbtool.naming import safe, stem_and_suffix
-from cbtool.partitioners import cuts, pairs, pieces
+from cbtool.partitioners import cuts, pieces
 from cbtool.partitioners.container import Container, Marks
 from cbtool.partitioners.cuts import Cut, Track
 from cbtool.partitioners.grammar import Grammar
@@ -108,6 +107,8 @@ class Stream:
         return Index(self._format(track), source.version, source.size, {"how": dict(how)}, {**arrays, **marks.own})
 
     def merge(self, parts: Sequence[Index]) -> Index:
+        import numpy as np
+
         joined: dict[str, list[Any]] = {name: [] for name in parts[0].arrays}
         shift = dict.fromkeys(joined, 0)
         for number, part in enumerate(parts):
@@ -156,6 +157,8 @@ class Stream:
         if not full:
             raise FormatError(f"{sources[0].uri}: holds no records: there is nothing to cut")
         if options.paired:
+            from cbtool.partitioners import pairs
+
             lanes, stem = pairs.lanes(tracks, by, options)
         else:
             stem, suffix = stem_and_suffix(sources[0].uri, tracks[0].grammar.suffix)
@@ -198,6 +201,8 @@ class Stream:
 
 def _check(index: Index, container: Container, source: Source) -> None:
     """Raise FormatError unless *index*, which anybody can have written, holds what an index of *container* does."""
+    import numpy as np
+
     arrays = index.arrays
     n = len(arrays["offset"]) if "offset" in arrays else 0
     needed = {name: n for name in (*COLUMNS, *container.per_mark)} | dict.fromkeys(container.texts, -1)

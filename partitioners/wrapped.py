@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-from cbtool.errors import FormatError, NeedsIndex
-from cbtool.partitioners.fastq_grammar import Fastq, record_error
-from cbtool.partitioners.grammar import Scanner, Starts, Totals
-
-SEQUENCE = re.compile(rb"[A-Za-z.*~-]*")
-
-
-@dataclass(frozen=True)
-class WrappedFastq(Fastq):
-    """The same records, each to be read in order: a quality line may begin with ``@`` or ``+``."""
-
-    def sync(self, window: bytes, offset: int | None, last: bool) -> int | None:
-        raise NeedsIndex("its records run over several lines, so a cut can only be found by reading from the start")
-
-    def scanner(self, where: str) -> Scanner:
-        return WrappedScanner(where)
-
-    def split(self, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
-        scanner = WrappedScanner("records", keep=True)
-        for block in blocks:
-            scanner.feed(block)
-            yield scanner.kept
-            scanner.kept = []
-        scanner.finish()
-        yield scanner.kept
+from cbtool.errors import FormatError
+from cbtool.partitioners.fastq_grammar import SEQUENCE
+from cbtool.partitioners.fastq_scanner import record_error
+from cbtool.partitioners.grammar import Starts, Totals
 
 
 class WrappedScanner:

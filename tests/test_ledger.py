@@ -12,7 +12,8 @@ from cbtool import ledger as ledgers
 from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.destination import Destination, Folder, open_destination
 from cbtool.errors import CannotWrite, FormatError, MissingInput, TaskFailed, UsageError
-from cbtool.job import JobEvent, Work, name_outputs, run_key
+from cbtool.events import JobEvent
+from cbtool.job import Work, name_outputs, run_key
 from cbtool.ledger import Ledger, RunKey
 from tests.conftest import EVERY_S3, S3
 

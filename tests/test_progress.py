@@ -7,7 +7,7 @@ import pytest
 
 from cbtool import progress
 from cbtool.errors import TaskFailed
-from cbtool.job import JobEvent
+from cbtool.events import JobEvent
 from cbtool.progress import Teller
 from cbtool.runner import Outcome
 from tests.test_ledger import CHUNKS

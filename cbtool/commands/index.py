@@ -47,6 +47,10 @@ def index(
     with opened(sources, unversioned=unversioned) as found, counting(quiet) as on_event:
         for source in found:
             name = detect(source, form)
+            if force and not dry_run:
+                sidecar.check_places(source, index_to)
+                todo.setdefault(name, []).append(source)
+                continue
             known, place = sidecar.find(source, index_to)
             if known and not force:
                 say(f"{source.uri}: its index is fresh")

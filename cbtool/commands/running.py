@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cbtool.asked import Options
     from cbtool.contracts import Backend
     from cbtool.destination import Destination
-    from cbtool.job import JobEvent, Report, Work
+    from cbtool.events import JobEvent
+    from cbtool.job import Report, Work
     from cbtool.plan import Plan
 
 Sources = Annotated[

@@ -33,12 +33,12 @@ _WINDOW = bytes(32 * 1024)
 @cache
 def _start_table() -> npt.NDArray[np.uint8]:
     """For each 20 bits, say in bit p whether a dynamic block that is not the last may begin p bits on."""
-    value = np.arange(1 << 20, dtype=np.uint32)
+    head = np.arange(1 << 13)
+    fits = ((head & 7 == 0b100) & (head >> 3 & 31 < 30) & (head >> 8 & 31 < 30)).astype(np.uint8)
     table = np.zeros(1 << 20, np.uint8)
     for phase in range(8):
-        head = value >> phase
-        fits = (head & 7 == 0b100) & (head >> 3 & 31 < 30) & (head >> 8 & 31 < 30)
-        table |= fits.astype(np.uint8) << phase
+        # Any bits below these thirteen, and any above.
+        table |= np.tile(np.repeat(fits << phase, 1 << phase), 1 << 7 - phase)
     return table
 
 

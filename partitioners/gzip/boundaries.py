@@ -8,7 +8,7 @@ from cbtool.partitioners.container import Edge
 from cbtool.partitioners.gzip.blocks import LARGE_BLOCK_LENGTHS, candidates
 from cbtool.partitioners.gzip.deflate import FOLLOWING_BYTES
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, NotABoundary
-from cbtool.partitioners.gzip.windows import thin
+from cbtool.partitioners.gzip.thin import thin
 from cbtool.source import Source
 
 NEAR_BYTES = 96 * 1024

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
-import numpy as np
 from isal import isal_zlib
 
 from cbtool.asked import Options
 from cbtool.errors import FormatError, NeedsIndex
 from cbtool.partitioners.container import HEAD_LIMIT_BYTES, Edge, Marks, Place, Span, sync_in
 from cbtool.partitioners.grammar import Grammar
-from cbtool.partitioners.gzip.boundaries import around, boundaries
 from cbtool.partitioners.gzip.deflate import FOLLOWING_BYTES
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
 from cbtool.partitioners.gzip.members import (
@@ -25,12 +24,12 @@ from cbtool.partitioners.gzip.members import (
     is_gzip,
     member_sync,
 )
-from cbtool.partitioners.gzip.passes import survey_blocks, survey_members
 from cbtool.partitioners.gzip.piece import make_piece, open_piece, whole
 from cbtool.partitioners.gzip.windows import pack_window, unpack_window
 from cbtool.source import Cached, Range, Source
 
 SYNC_READ_BYTES = 128 * 1024
+SYNC_DECODE_BYTES = 4 * 1024
 UNCUT_BYTES = 64 * 1024
 MEMBER_SEARCH_BYTES = 16 * 1024 * 1024
 """Where no member of plain gzip begins within so much, the chunk goes on to the next cut."""
@@ -84,10 +83,11 @@ class Gzip:
         blocks = near.stream(at, source.size - at)
         kept: list[bytes] = []
         starts: list[tuple[int, int]] = []
-        skip = sync_in(
-            _keeping(blocks, Inflater(Checkpoint(at * 8, None), source.uri), kept, starts), None, grammar, source.uri
-        )
-        if skip is None:
+        plain = _keeping(_small_first(blocks), Inflater(Checkpoint(at * 8, None), source.uri), kept, starts)
+        skip = sync_in(plain, None, grammar, source.uri)
+        while skip == sum(map(len, kept)) and next(plain, None) is not None:
+            pass  # whether a member begins just there shows only behind it
+        if skip is None or skip == sum(map(len, kept)):
             return None
         # From the last member that begins before the record: so it is one place, from wherever it is looked for.
         at, made = [start for start in starts if start[1] <= skip][-1]
@@ -106,7 +106,9 @@ class Gzip:
 
     def survey(self, source: Source, part: Range, grammar: Grammar) -> Marks:
         if not self.bgzf:
-            return survey_members(source, grammar)
+            return _survey_members(source, grammar)
+        from cbtool.partitioners.gzip.passes import survey_blocks
+
         start, stop = part[0], part[0] + part[1]
         first = self.sync(source, start, grammar) if start else self.begin()
         last = self.sync(source, stop, grammar) if stop < source.size else None
@@ -115,9 +117,11 @@ class Gzip:
         return survey_blocks(source, first, last, grammar)
 
     def span(self, source: Source, marks: Marks, mark: int, near: int | None) -> Span:
+        from cbtool.partitioners.gzip.boundaries import around
+
         offset, end = int(marks.offset[mark]), int(marks.start[mark + 1])
         crc = int(marks.own["crc"][mark])
-        stop = int(np.searchsorted(marks.offset, end))
+        stop = int(marks.offset.searchsorted(end))
         first, last = _checkpoint(marks, mark), _checkpoint(marks, stop)
         edge = Edge(last.bit, last.window is not None, int(marks.offset[stop]), last.window)
         if near is not None and not self.bgzf and (found := around(source, first, offset, edge, near)):
@@ -131,12 +135,14 @@ class Gzip:
 
     def _edges(self, source: Source, first: Checkpoint, last: Checkpoint, offset: int) -> list[Edge]:
         if not self.bgzf:
+            from cbtool.partitioners.gzip.boundaries import boundaries
+
             found = boundaries(source, first, offset, last.bit)
             begin = Edge(first.bit, first.window is not None, offset, first.window)
             return [begin, *(Edge(bit, True, made, window) for bit, made, window in found)]
         starts, sizes = bgzf_sizes(source, first.bit // 8, last.bit // 8)
-        before = np.cumsum(sizes) - sizes + offset
-        return [Edge(at * 8, False, made, None) for at, made in zip(starts.tolist(), before.tolist(), strict=True)]
+        before = itertools.accumulate(sizes, initial=offset)
+        return [Edge(at * 8, False, made, None) for at, made in zip(starts, before, strict=False)]
 
     def place(self, span: Span, start: int, record: int, weight: int) -> Place:
         edge = [edge for edge in span.edges if edge.offset <= start][-1]
@@ -167,6 +173,25 @@ class Gzip:
 
     def whole(self, source: Source) -> Iterator[bytes]:
         return whole(source)
+
+
+def _survey_members(source: Source, grammar: Grammar) -> Marks:
+    from cbtool.partitioners.gzip.stretches import stretches
+
+    with closing(stretches(source)) as parts:
+        next(parts)  # a decoder beside this process starts now, and numpy is imported meanwhile
+        from cbtool.partitioners.gzip.passes import survey_members
+
+        return survey_members(source, parts, grammar)
+
+
+def _small_first(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield *blocks* in parts that double: most records begin in what the first decodes to."""
+    length = SYNC_DECODE_BYTES
+    for block in blocks:
+        while block:
+            yield block[:length]
+            block, length = block[length:], 2 * length
 
 
 def _keeping(

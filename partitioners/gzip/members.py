@@ -6,9 +6,6 @@ import zlib
 from collections.abc import Callable
 from typing import NoReturn
 
-import numpy as np
-import numpy.typing as npt
-
 from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.header import MAGIC, header_end
 from cbtool.source import Source
@@ -64,7 +61,7 @@ def _is_chain(buffer: bytes, at: int, to_end: bool) -> bool | None:
     return True
 
 
-def bgzf_sizes(source: Source, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def bgzf_sizes(source: Source, start: int, stop: int) -> tuple[list[int], list[int]]:
     """Return the offset and the uncompressed size of each BGZF block in ``[start, stop)``, both ends of blocks.
 
     One request; nothing is inflated, so the sizes are what the blocks say of themselves.
@@ -86,7 +83,7 @@ def bgzf_sizes(source: Source, start: int, stop: int) -> tuple[npt.NDArray[np.in
             _not_bgzf(source, base)
     if buffer:
         _not_bgzf(source, base)
-    return np.array(offsets, np.int64), np.array(sizes, np.int64)
+    return offsets, sizes
 
 
 def _not_bgzf(source: Source, at: int) -> NoReturn:

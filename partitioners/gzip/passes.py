@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from cbtool.partitioners.container import MarkMaker, Marks, Place
+from cbtool.partitioners.container import Marks, Place
 from cbtool.partitioners.grammar import Grammar
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, decode
-from cbtool.partitioners.gzip.stretches import stretches
+from cbtool.partitioners.gzip.stretches import Stretch
 from cbtool.partitioners.gzip.survey import Found
+from cbtool.partitioners.marking import MarkMaker
 from cbtool.source import Source
 
 BGZF_MARK_BYTES = 256 * 1024
 
 
-def survey_members(source: Source, grammar: Grammar) -> Marks:
-    """Pass over any gzip in order: marks at checkpoints, each with its window."""
+def survey_members(source: Source, parts: Iterable[Stretch], grammar: Grammar) -> Marks:
+    """Take any gzip in order, in *parts*: marks at checkpoints, each with its window."""
     maker = MarkMaker(grammar.scanner(source.uri), heads=True)
     crc = 0
     crcs: list[int] = []
     points: list[Found] = []
-    with closing(stretches(source)) as parts:
-        for found, block in parts:
-            for point in found:
-                maker.mark(point[1])
-                crcs.append(crc)
-            points += found
-            maker.feed(block)
-            crc = isal_zlib.crc32(block, crc)
+    for found, block in parts:
+        for point in found:
+            maker.mark(point[1])
+            crcs.append(crc)
+        points += found
+        maker.feed(block)
+        crc = isal_zlib.crc32(block, crc)
     own: dict[str, NDArray[Any]] = {
         "bit": np.array([bit for bit, _, _ in points] + [source.size * 8], np.int64),
         "inside": np.array([window is not None for _, _, window in points] + [False], np.uint8),

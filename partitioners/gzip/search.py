@@ -5,7 +5,8 @@ from __future__ import annotations
 from cbtool.partitioners.gzip.blocks import FEWEST_LENGTHS, LARGE_BLOCK_LENGTHS, candidates
 from cbtool.partitioners.gzip.inflate import Checkpoint
 from cbtool.partitioners.gzip.survey import SEARCH_BYTES, Answer
-from cbtool.partitioners.gzip.windows import pack_window, thin
+from cbtool.partitioners.gzip.thin import thin
+from cbtool.partitioners.gzip.windows import pack_window
 
 
 class Search:

@@ -18,7 +18,6 @@ from cbtool.errors import WorkerDied, revive
 from cbtool.partitioners.gzip import decoder
 from cbtool.partitioners.gzip.decoder import FREE, N_SLOTS, NOTHING, NUMBER, SLOT_BYTES
 from cbtool.partitioners.gzip.inflate import Checkpoint
-from cbtool.partitioners.gzip.search import Search
 from cbtool.partitioners.gzip.survey import Found, Survey
 from cbtool.source import LocalSource, Source
 
@@ -32,13 +31,15 @@ Stretch = tuple[list[Found], bytes | memoryview]
 def stretches(source: Source) -> Generator[Stretch, None, None]:
     """Yield the whole output of *source*. FormatError says what is wrong in the file, and where.
 
-    The output and the checkpoints are the same, whichever process decodes.
+    The output and the checkpoints are the same, whichever process decodes. The first stretch is empty: a caller that
+    asks for it early has the decoder start while it imports what the rest takes.
     """
     large = isinstance(source, LocalSource) and source.size >= BESIDE_BYTES
     return beside(source) if large and len(os.sched_getaffinity(0)) > 1 else here(source)
 
 
 def here(source: Source) -> Generator[Stretch, None, None]:
+    yield [], b""
     survey = Survey(source)
     for piece in survey.blocks():
         yield survey.found(), piece
@@ -53,6 +54,7 @@ def beside(source: Source) -> Generator[Stretch, None, None]:
         command = [sys.executable, "-P", "-m", decoder.__name__, str(memory), str(theirs.fileno()), str(os.getpid())]
         with ours, process_group(command, pass_fds=[memory, theirs.fileno()], stdin=DEVNULL, stdout=DEVNULL):
             theirs.close()
+            yield [], b""
             with suppress(BrokenPipeError, ConnectionResetError):
                 ours.sendall(json.dumps({"uri": source.address, "version": source.version}).encode() + b"\n")
             with mmap.mmap(memory, N_SLOTS * SLOT_BYTES, prot=mmap.PROT_READ) as ring, ours.makefile("rb") as heard:
@@ -68,10 +70,12 @@ class _Parent:
 
     def __init__(self, where: str, link: socket.socket, heard: BinaryIO) -> None:
         self._where, self._socket, self._heard = where, link, heard
-        self._search = Search()
         self._windows: deque[bytes] = deque()
 
     def stretches(self, ring: mmap.mmap) -> Generator[Stretch, None, None]:
+        from cbtool.partitioners.gzip.search import Search
+
+        search = Search()
         while True:
             line, data = self._hear()
             if "slot" in line:
@@ -80,11 +84,11 @@ class _Parent:
                     yield self._found(line["marks"]), view
                 self._tell(FREE)
             elif "search" in line:
-                bit = self._search.possible(line["search"], data)
+                bit = search.possible(line["search"], data)
                 self._tell(NOTHING if bit is None else bit)
             elif "pack" in line:
                 start = Checkpoint(line["pack"], data[: line["window"]])
-                self._windows.append(self._search.pack(start, data[line["window"] :]))
+                self._windows.append(search.pack(start, data[line["window"] :]))
             elif "error" in line:
                 raise revive(line["error"])
             else:

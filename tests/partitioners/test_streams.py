@@ -16,9 +16,8 @@ from cbtool.asked import Options
 from cbtool.chunk import Chunk
 from cbtool.detect import partitioner
 from cbtool.errors import CbtoolError, FormatError, NeedsIndex, UsageError
-from cbtool.partitioners.fastq_grammar import Fastq
+from cbtool.partitioners.fastq_grammar import Fastq, WrappedFastq
 from cbtool.partitioners.lines import Lines
-from cbtool.partitioners.wrapped import WrappedFastq
 from cbtool.source import Source, open_source
 from fixtures import make
 from tests.inprocess import contents, differences, plan_of, verified

@@ -12,7 +12,8 @@ from cbtool.chunk import Chunk
 from cbtool.contracts import EngineSettings
 from cbtool.destination import open_destination
 from cbtool.errors import ChunksFailed, TaskFailed, UsageError
-from cbtool.job import Engine, JobEvent, Work, call_on_chunks, packed, run_job
+from cbtool.events import JobEvent
+from cbtool.job import Engine, Work, call_on_chunks, packed, run_job
 from cbtool.plan import Plan
 from cbtool.reading import one_stream
 from cbtool.session import make_plan

@@ -9,7 +9,8 @@ import pytest
 
 from cbtool.errors import FormatError
 from cbtool.partitioners.gzip.inflate import Checkpoint, Inflater, NotABoundary, decode
-from cbtool.partitioners.gzip.windows import pack_window, thin, unpack_window
+from cbtool.partitioners.gzip.thin import thin
+from cbtool.partitioners.gzip.windows import pack_window, unpack_window
 
 CONTENT = bytes(random.Random(1).choices(b"ACGTN\n", weights=[9, 9, 9, 9, 1, 1], k=3000))
 

@@ -83,7 +83,6 @@ BAD = {
 def outcome(path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[LocalSource], object]) -> object:
     """Return the bytes of the index of a file that is decoded in one way, or all that an error says."""
     monkeypatch.setattr(stretches, "stretches", how)
-    monkeypatch.setattr("cbtool.partitioners.gzip.passes.stretches", how)
     with LocalSource(str(path)) as source:
         try:
             format_ = partitioner("fastq")
@@ -181,3 +180,14 @@ def test_the_decoder_starts_without_what_it_does_not_need() -> None:
     code = f"import sys, cbtool.partitioners.gzip.decoder; print([one for one in {names} if one in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_the_decoder_starts_before_its_parent_imports_numpy(held: Path) -> None:
+    code = (
+        "import os, sys; from cbtool.partitioners.gzip import stretches; from cbtool.source import LocalSource\n"
+        "from tests.processes import children\n"
+        "parts = stretches.beside(LocalSource(sys.argv[1]))\n"
+        "assert next(parts) == ([], b'') and len(children(os.getpid())) == 1 and 'numpy' not in sys.modules\n"
+        "assert len(next(parts)[1]) and 'numpy' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(held)], env=ENVIRONMENT, check=True, timeout=60)
