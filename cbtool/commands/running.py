@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cbtool.events import JobEvent
     from cbtool.job import Report, Work
     from cbtool.plan import Plan
+    from cbtool.progress import Teller
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="PLAN|SRC...", help="A plan (- is stdin), or what to plan: paths, URIs, globs.")
@@ -275,6 +276,38 @@ def _reporting(
 
     engine, prices = (settings.backend, backend.limits), partial(o.prices, settings.prices)
     return reporting(settings.report, plan, work, destination, engine, prices, time.time)
+
+
+class Steps:
+    """Tells people of a job of several steps: each begins anew, and its end is told."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._teller: Teller | None = None
+
+    def __call__(self, event: JobEvent) -> None:
+        from cbtool.progress import Teller
+
+        if event.kind == "begin":
+            self._end()
+            self._teller = Teller(sys.stderr, quiet=self.settings.quiet, verbose=self.settings.verbose)
+        if self._teller is not None:
+            self._teller(event)
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None:
+            self._end()
+        elif self._teller is not None:
+            self._teller.__exit__(kind, *exc)
+
+    def _end(self) -> None:
+        if self._teller is not None:
+            self._teller.__exit__(None)
+            if not self.settings.quiet:
+                typer.echo(f"cbtool: {self._teller.summary()}", err=True)
 
 
 def say_report(report: Report, output: str) -> None:
