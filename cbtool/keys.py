@@ -16,8 +16,8 @@ from cbtool.ordering import PAD, Offsets, Order, stable_order
 from cbtool.stagers.function import digest, pack, unpack
 
 Records = list[bytes]
-KeyFunction = Callable[[Records], Sequence[Any]]
-"""Takes records (without their newlines) and returns a key for each: numbers, bytes or str, all of one kind."""
+KeyFunction = Callable[[Records], Any]
+"""Takes records (without their newlines) and returns a sequence or array of keys: numbers, bytes or str of one kind."""
 
 NUMBER = re.compile(rb"[ \t]*(-?)0*(\d*)(?:\.(\d*))?")
 INVERTED = bytes(255 - byte for byte in range(256))
@@ -129,7 +129,7 @@ def number(text: bytes) -> bytes:
     return b"\0" + digits.translate(INVERTED) + b"\xff" if found[1] else b"\2" + digits
 
 
-def encoded(values: Sequence[Any], n_records: int) -> list[bytes]:
+def encoded(values: Any, n_records: int) -> list[bytes]:
     """Return what a key function returned as keys: numbers before text, integers before others; NaN last of numbers."""
     if len(values) != n_records:
         raise TaskFailed(f"the key function returned {len(values)} keys for {n_records} records")

@@ -47,9 +47,9 @@ def stable_order(buffer: bytes, start: Offsets, length: Offsets, *, descending: 
             # All bytes were the same, with zeros for what is not there: the shorter string is the lesser.
             word = ((int(left.max()) - left) if descending else left).astype(np.uint64)
         else:
-            word = _flipped(_words(buffer, start[rows], left, depth), descending) >> (8 * spent)
+            word = _flipped(_words(buffer, start[rows], left, depth), descending) >> np.uint64(8 * spent)
         if spent:
-            word |= group.astype(np.uint64) << (8 * (WORD - spent))
+            word |= group.astype(np.uint64) << np.uint64(8 * (WORD - spent))
         new = np.argsort(word, kind="stable")
         word, order[at] = word[new], rows[new]
         tied[:] = False

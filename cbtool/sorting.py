@@ -13,7 +13,7 @@ from cbtool.job import Engine, Report, Work, run_job
 from cbtool.ledger import PLAN, RunKey
 from cbtool.output import open_output
 from cbtool.plan import Plan, complete, read_chunks
-from cbtool.shuffle import Route, begin_step, is_of_shuffle, shuffled
+from cbtool.shuffling import Route, begin_step, is_of_shuffle, shuffled
 from cbtool.source import open_source
 from cbtool.stagers.shuffle import STEP
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cbtool.contracts import Backend
     from cbtool.destination import Destination
     from cbtool.events import JobEvent
-    from cbtool.job import Report, Work
+    from cbtool.job import Engine, Report, Work
     from cbtool.plan import Plan
     from cbtool.progress import Teller
 
@@ -232,7 +232,7 @@ def _execute(
     with_ledger: bool,
 ) -> Report:
     from cbtool.commands.interrupt import drained_on_interrupt
-    from cbtool.job import Engine, run_job
+    from cbtool.job import run_job
     from cbtool.progress import Teller
 
     with ExitStack() as stack:
@@ -245,16 +245,7 @@ def _execute(
             emit(event)
             report_on(event)
 
-        how = Engine(
-            backend,
-            settings.retries,
-            settings.engine.timeout_s,
-            None if backend.limits.remote else settings.scratch,
-            tell,
-            settings.backend,
-            settings.tasks_per_call,
-            is_stopping,
-        )
+        how = job_engine(settings, backend, tell, is_stopping)
         report = run_job(plan, work, destination, how, force=settings.force, with_ledger=with_ledger)
     if not settings.quiet:
         typer.echo(f"cbtool: {teller.summary()}", err=True)
@@ -276,6 +267,24 @@ def _reporting(
 
     engine, prices = (settings.backend, backend.limits), partial(o.prices, settings.prices)
     return reporting(settings.report, plan, work, destination, engine, prices, time.time)
+
+
+def job_engine(
+    settings: Settings, backend: Backend, on_event: Callable[[JobEvent], None], is_stopping: Callable[[], bool]
+) -> Engine:
+    """Return where and how patiently a job runs, as *settings* say."""
+    from cbtool.job import Engine
+
+    return Engine(
+        backend,
+        settings.retries,
+        settings.engine.timeout_s,
+        None if backend.limits.remote else settings.scratch,
+        on_event,
+        settings.backend,
+        settings.tasks_per_call,
+        is_stopping,
+    )
 
 
 class Steps:

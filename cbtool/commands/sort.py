@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,11 @@ from cbtool.commands import running as r
 from cbtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from cbtool.destination import Destination
+    from cbtool.contracts import Backend
     from cbtool.job import Report
     from cbtool.keys import Key
     from cbtool.plan import Plan
-    from cbtool.shuffle import Route
+    from cbtool.shuffling import Route
 
 
 def sort(
@@ -41,12 +42,17 @@ def sort(
     key_bytes: Annotated[
         str | None, typer.Option("--key-bytes", metavar="A:B", help="By these bytes of a record, from 0, half-open.")
     ] = None,
-    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="What each worker may take.")] = "512MB",
+    memory: Annotated[
+        str, typer.Option("--memory", metavar="SIZE", help="What each worker may take.", show_default=True)
+    ] = "512MB",
     name: Annotated[str | None, typer.Option("--name", metavar="STEM", help="What names of parts begin with.")] = None,
     index_to: o.IndexTo = None,
     unversioned: o.Unversioned = False,
     workers: o.Workers = None,
     backend: o.Engine = "local",
+    engine_config: o.EngineConfig = None,
+    scheduler: o.Scheduler = None,
+    tasks_per_call: r.TasksPerCall = "auto",
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
@@ -66,31 +72,22 @@ def sort(
       cbtool sort 'logs/*.txt' -k 2,2 -t ' ' -n 4 -o s3://bucket/sorted/
       cbtool sort records.bin --record-size 100 --key-bytes 0:10 -o sorted/
     """
-    from cbtool.destination import open_destination
-    from cbtool.job import scratch_place
-    from cbtool.stagers.scratch import scratch_folder
-    from cbtool.units import parse_size
-
     if parts is not None and size is not None:
         raise UsageError("--chunks and --size exclude each other")
     by = _key(key, separator, numeric, reverse, key_bytes, record_size)
     form = "text" if record_size is None else f"fixed:{record_size}"
-    jobs = workers or o.cores()
-    settings = r.Settings(jobs, backend, retries, timeout, scratch, force, quiet, verbose)
-    ask = _Asked(sources, by, form, parts, size, name, index_to, unversioned, parse_size(memory))
+    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    settings = r.Settings(backend, engine, r.per_call(tasks_per_call), retries, scratch, force, quiet, verbose)
+    ask = _Asked(sources, by, form, parts, size, name, index_to, unversioned)
     if _is_folder(output, parts):
-        report = ask.into(open_destination(output), settings)
+        report = ask.into(output, settings)
         if as_json:
             r.say_report(report, output)
         report.check()
         return
     if as_json:
-        raise UsageError("--json tells of the parts in a folder", hint=f"-o {output}/")
-    if output == "-":
-        with scratch_folder(scratch_place(scratch)) as folder:
-            _into_file(ask, open_destination(folder), settings, output)
-    else:
-        _into_file(ask, open_destination(f"{output}.cbtool-sort"), settings, output)
+        raise UsageError("--json tells of the parts in a folder", hint="-o FOLDER/")
+    ask.into_file(output, settings)
 
 
 def _key(
@@ -129,14 +126,6 @@ def _is_folder(output: str, parts: int | None) -> bool:
     return output.endswith("/") or (parts or 1) > 1 and output != "-" or os.path.isdir(output)
 
 
-def _into_file(ask: _Asked, destination: Destination, settings: r.Settings, output: str) -> None:
-    from cbtool.sorting import join
-
-    report = ask.into(destination, settings)
-    report.check()
-    join(report, destination, output)
-
-
 @dataclass(frozen=True)
 class _Asked:
     """What is to be sorted, and how."""
@@ -149,23 +138,45 @@ class _Asked:
     name: str | None
     index_to: str | None
     unversioned: bool
-    memory_bytes: int
 
-    def into(self, destination: Destination, settings: r.Settings) -> Report:
-        """Sort into *destination*, and tell people about it."""
-        from cbtool.job import Engine
-        from cbtool.naming import safe, stem_and_suffix
+    def into(self, place: str, settings: r.Settings) -> Report:
+        """Sort into the folder or prefix *place*, and tell people about it."""
         from cbtool.session import engine
-        from cbtool.sorting import sort as work
 
         route = self.route(settings)
+        with engine(settings.backend, settings.engine) as backend:
+            return self._work(route, place, backend, settings)
+
+    def into_file(self, output: str, settings: r.Settings) -> None:
+        """Sort into parts beside the file *output*, or for stdout into a scratch place, and join them."""
+        from cbtool.destination import open_destination
+        from cbtool.session import engine
+        from cbtool.sorting import join
+        from cbtool.stagers.scratch import scratch_place_for
+
+        route = self.route(settings)
+        with ExitStack() as stack:
+            backend = stack.enter_context(engine(settings.backend, settings.engine))
+            place = f"{output}.cbtool-sort"
+            if output == "-":
+                place = stack.enter_context(scratch_place_for(settings.scratch, remote=backend.limits.remote))
+            report = self._work(route, place, backend, settings)
+            report.check()
+            join(report, open_destination(place), output)
+
+    def _work(self, route: Route, place: str, backend: Backend, settings: r.Settings) -> Report:
+        from cbtool.commands.interrupt import drained_on_interrupt
+        from cbtool.destination import open_destination
+        from cbtool.naming import safe, stem_and_suffix
+        from cbtool.sorting import sort as work
+
         stem, suffix = stem_and_suffix(route.plan[0].sources[0].uri, ".txt" if self.form == "text" else ".bin")
-        with r.Steps(settings) as steps, engine(settings.backend, settings.workers) as backend:
+        with r.Steps(settings) as steps, drained_on_interrupt(settings.quiet) as is_stopping:
             return work(
                 route,
-                destination,
-                Engine(backend, settings.retries, settings.timeout_s, settings.scratch, steps),
-                memory_bytes=self.memory_bytes,
+                open_destination(place),
+                r.job_engine(settings, backend, steps, is_stopping),
+                memory_bytes=settings.engine.memory_bytes or 0,
                 stem=safe(self.name or stem),
                 suffix=suffix,
                 force=settings.force,
@@ -175,7 +186,7 @@ class _Asked:
         """Cut the sources, for the work and for a sample."""
         from cbtool.asked import Options
         from cbtool.session import make_plan, opened
-        from cbtool.shuffle import Route
+        from cbtool.shuffling import Route
         from cbtool.sorting import CHUNK_BYTES, PART_BYTES, SAMPLED, SAMPLED_BYTES
         from cbtool.units import parse_size
 
@@ -183,7 +194,7 @@ class _Asked:
             total = sum(source.size for source in found)
 
         def plan(chunks: int, say: Callable[[str], None]) -> Plan:
-            options = Options(chunks=max(1, chunks), workers=settings.workers)
+            options = Options(chunks=max(1, chunks), workers=settings.engine.workers or o.cores())
             return make_plan(
                 self.sources,
                 options,
