@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ KeyFunction = Callable[[Records], Any]
 """Takes records (without their newlines) and returns a sequence or array of keys: numbers, bytes or str of one kind."""
 
 NUMBER = re.compile(rb"[ \t]*(-?)0*(\d*)(?:\.(\d*))?")
+MADE_AT_ONCE = 16 * 1024
+"""How many records a key function is given at once, at the most."""
 INVERTED = bytes(255 - byte for byte in range(256))
 
 
@@ -69,16 +71,16 @@ class Key:
 
         *data* holds the records from *start* to *end* (their newlines not among them), and a pad behind them.
         """
-        if self.function is not None:
-            records = [data[a:b] for a, b in zip(start.tolist(), end.tolist(), strict=True)]
-            return _joined(encoded(self._call(records), len(records)))
         if self.span is not None:
             start, end = _part(start, end, *self.span)
         elif self.fields is not None:
             start, end = _fields(data, start, end, self.separator.encode(), *self.fields)
-        if self.numeric:
-            return _joined([number(data[a:b]) for a, b in zip(start.tolist(), end.tolist(), strict=True)])
+        if self.numeric or self.function is not None:
+            return _made(self._made_of, data, start, end)
         return data, start, end - start
+
+    def _made_of(self, records: Records) -> list[bytes]:
+        return encoded(self._call(records), len(records)) if self.function is not None else [*map(number, records)]
 
     def order(self, data: bytes, start: Offsets, end: Offsets) -> Order:
         """Return the places of the records in order, equal keys as they come."""
@@ -150,9 +152,18 @@ def _encoded(value: Any) -> bytes:
     return b"n" + struct.pack(">Q", bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63))
 
 
-def _joined(keys: Sequence[bytes]) -> tuple[bytes, Offsets, Offsets]:
-    length = np.fromiter(map(len, keys), np.int64, len(keys))
-    return b"".join((*keys, PAD)), np.cumsum(length) - length, length
+def _made(
+    keys_of: Callable[[Records], list[bytes]], data: bytes, start: Offsets, end: Offsets
+) -> tuple[bytes, Offsets, Offsets]:
+    """Return keys that are made of records, some of these at a time: as objects they take much room."""
+    length = np.zeros(len(start), np.int64)
+    joined = []
+    for at in range(0, len(start), MADE_AT_ONCE):
+        some = slice(at, at + MADE_AT_ONCE)
+        keys = keys_of([data[a:b] for a, b in zip(start[some].tolist(), end[some].tolist(), strict=True)])
+        length[some] = np.fromiter(map(len, keys), np.int64, len(keys))
+        joined.append(b"".join(keys))
+    return b"".join((*joined, PAD)), np.cumsum(length) - length, length
 
 
 def _part(start: Offsets, end: Offsets, first: int, last: int | None) -> tuple[Offsets, Offsets]:

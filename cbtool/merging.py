@@ -11,7 +11,7 @@ from cbtool.keys import Key, Rank
 from cbtool.ordering import PAD
 from cbtool.source import Range, Source
 
-LEAST_WINDOW_BYTES = 64 * 1024
+LEAST_WINDOW_BYTES = 16 * 1024
 
 Runs = Sequence[tuple[Source, Range]]
 

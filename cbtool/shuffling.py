@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cbtool import ledger as ledgers
-from cbtool.blocks import RecordTooLarge
+from cbtool.blocks import RecordTooLarge, room
 from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.destination import Destination
 from cbtool.errors import FormatError, UsageError
@@ -70,6 +70,7 @@ def shuffled(
 ) -> tuple[Report, Plan | None]:
     """Write the runs of every chunk that has none yet, and return the plan of the new chunks; None if some failed."""
     _check(route)
+    room(memory_bytes)
     Ledger.claim(destination, run, [], force=force).close()
     begin_step(destination, is_of_shuffle)
     keep_splitters(route, destination)

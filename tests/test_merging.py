@@ -177,8 +177,8 @@ def test_a_record_too_large_for_its_room_is_told() -> None:
     with pytest.raises(UsageError, match="too little"):
         room(10_000_000)
     assert window_bytes(10, 1000, 100_000, Key(), 10**8) > LEAST_WINDOW_BYTES
-    with pytest.raises(UsageError, match="5000 sorted runs"):
-        window_bytes(5000, 1000, 100_000, Key(), 10**8)
+    with pytest.raises(UsageError, match="9000 sorted runs"):
+        window_bytes(9000, 1000, 100_000, Key(), 10**8)
 
 
 def test_what_is_no_object_of_runs_is_refused() -> None:

@@ -114,7 +114,7 @@ def _key(
 
 def _pair(text: str, between: str, option: str, example: str) -> tuple[int, int | None]:
     first, mark, last = text.partition(between)
-    if not first.isdecimal() or not (last.isdecimal() or (not last and (between == ":" or not mark))):
+    if not first.isdecimal() or not (last.isdecimal() or (not last and bool(mark) == (between == ":"))):
         raise UsageError(f"{option} {text}: not understood", hint=f"{option} {example}")
     return int(first), int(last) if last else None
 
