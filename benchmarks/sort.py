@@ -38,8 +38,10 @@ def ascii_records(batch: int) -> bytes:
     source = np.random.default_rng(batch)
     rows = np.empty((BATCH, RECORD), np.uint8)
     rows[:, :KEY] = source.integers(33, 127, (BATCH, KEY), np.uint8)
-    digits = (np.arange(BATCH)[:, None] + batch * BATCH) // 10 ** np.arange(32, dtype=object)[::-1] % 10
-    rows[:, KEY : KEY + 32] = digits.astype(np.uint8) + ord("0")
+    number = np.arange(batch * BATCH, (batch + 1) * BATCH)
+    rows[:, KEY : KEY + 32] = ord("0")
+    for place in range(12):
+        rows[:, KEY + 31 - place] += (number // 10**place % 10).astype(np.uint8)
     rows[:, KEY + 32 :] = np.repeat(LETTERS[source.integers(0, 256, (BATCH, 15), np.uint8)], 4, axis=1)[:, :58]
     rows[:, -1] = ord("\n")
     return rows.tobytes()

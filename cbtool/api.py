@@ -93,7 +93,11 @@ def shuffle(
     parts: int | None = None,
     backend: str = "local",
     workers: int | None = None,
+    engine_config: str | os.PathLike[str] | None = None,
+    scheduler: str | None = None,
+    tasks_per_call: int | None = None,
     retries: int | None = None,
+    timeout_s: float | None = None,
     memory: int | str = "512MB",
     force: bool = False,
 ) -> Plan:
@@ -111,11 +115,13 @@ def shuffle(
     route = Route(plan, by, parts or len(plan), given)
     memory_bytes = parse_size(memory) if isinstance(memory, str) else memory
     stem = plan[0].stem
-    with sessions.engine(backend, EngineSettings(workers, memory_bytes=memory_bytes)) as engine:
+    config = os.fspath(engine_config) if engine_config is not None else None
+    settings = EngineSettings(workers, config, scheduler, memory_bytes, timeout_s)
+    with sessions.engine(backend, settings) as engine:
         report, made = shuffled(
             route,
             open_destination(os.fspath(to)),
-            Engine(engine, retries, name=backend),
+            Engine(engine, retries, timeout_s, name=backend, tasks_per_call=tasks_per_call),
             route.run_key("shuffle"),
             memory_bytes=memory_bytes,
             stem=stem.rpartition("-")[0],
