@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbtool.blocks import Block, RecordTooLarge, Shape, blocks_of, blocks_of_records, room
@@ -83,6 +83,7 @@ def parts_of(objects: list[bytes]) -> Iterator[Runs]:
 
 
 @pytest.mark.parametrize(("key", "by"), KEYS, ids=[str(key.to_json()) for key, _ in KEYS])
+@settings(deadline=None)
 @given(
     files=st.lists(LINES, min_size=1, max_size=3),
     at=st.lists(LINE, max_size=4),
@@ -117,6 +118,7 @@ def test_lines_come_out_in_order_stable_and_whole(
             assert i == len(splitters) or rank < splitters[i]
 
 
+@settings(deadline=None)
 @given(
     records=st.lists(st.binary(min_size=12, max_size=12), max_size=50),
     span=st.sampled_from([(0, 10), (3, 5), (2, None)]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbtool.ordering import PAD, PIECE_BYTES, Offsets, gathered, line_ends, stable_order
@@ -23,12 +23,14 @@ def laid(strings: list[bytes]) -> tuple[bytes, Offsets, Offsets]:
     return b"".join(strings) + PAD, np.cumsum(length) - length, length
 
 
+@settings(deadline=None)
 @given(STRINGS, st.booleans())
 def test_the_order_is_pythons(strings: list[bytes], descending: bool) -> None:
     found = stable_order(*laid(strings), descending=descending).tolist()
     assert found == sorted(range(len(strings)), key=lambda i: strings[i], reverse=descending)
 
 
+@settings(deadline=None)
 @given(STRINGS, st.randoms(use_true_random=False))
 def test_gathering_joins_the_records_in_their_order(strings: list[bytes], random: object) -> None:
     buffer, start, length = laid(strings)
