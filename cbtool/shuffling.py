@@ -36,6 +36,8 @@ SAMPLE_BYTES = 64 * 1024
 """What is read at the head of each sampled chunk."""
 SAMPLE_KEYS = 256
 AT_ONCE = 8
+MOST_RUNS = 4000
+"""More of them would make a new chunk's line longer than a line of a plan may be."""
 SPLITTER_BYTES = 1024
 """Splitters that are sampled are cut off there: anything between two keys divides them as well."""
 
@@ -156,6 +158,9 @@ def _head(chunk: Chunk) -> Chunk:
 def plan_of_parts(plan: Plan, objects: Sequence[str], run: RunKey, stem: str, suffix: str) -> Plan:
     """Return the plan whose chunks are the parts of *objects* of runs that are not empty, in order."""
     found = _indexes(objects)
+    n_runs = sum(len(index.offset) for _, index in found)
+    if n_runs > MOST_RUNS:
+        raise UsageError(f"{n_runs} sorted runs are too many for a plan", hint="begin anew: more --memory, --force")
     widths = {index.offset.shape[1] for _, index in found}
     if len(widths) != 1:
         raise FormatError("the objects of runs were cut at different splitters", hint="begin anew: --force")

@@ -20,7 +20,8 @@ from cbtool.stagers.shuffle import STEP
 PART_BYTES = 256_000_000
 """How large a part is unless it is said how many there are."""
 CHUNK_BYTES = 128_000_000
-"""How much of the sources a task sorts; a matter of how many there are, not of memory."""
+MOST_CHUNKS = 2000
+"""How much of the sources a task sorts, and how many tasks there are at the most; memory does not depend on it."""
 SAMPLED = 256
 SAMPLED_BYTES = 64 * 1024
 """How many places are sampled, and how far apart they are at the least."""

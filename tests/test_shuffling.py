@@ -271,6 +271,12 @@ def test_runs_cut_at_other_splitters_are_not_mixed(tmp_path: Path) -> None:
         shuffled(route, place, Engine(Inline()), run, **how)  # type: ignore[arg-type]
 
 
+def test_more_runs_than_a_plan_can_tell_of_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cbtool.shuffling.MOST_RUNS", 3)
+    with pytest.raises(UsageError, match="4 sorted runs are too many"):
+        sorted_parts(Route(text_plan(tmp_path, make.lf(), chunks=4), Key(), 2), str(tmp_path / "out"))
+
+
 def by_length(records: list[bytes]) -> list[int]:
     return [len(record.split(b"\n")[1]) for record in records]
 

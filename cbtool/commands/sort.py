@@ -187,7 +187,7 @@ class _Asked:
         from cbtool.asked import Options
         from cbtool.session import make_plan, opened
         from cbtool.shuffling import Route
-        from cbtool.sorting import CHUNK_BYTES, PART_BYTES, SAMPLED, SAMPLED_BYTES
+        from cbtool.sorting import CHUNK_BYTES, MOST_CHUNKS, PART_BYTES, SAMPLED, SAMPLED_BYTES
         from cbtool.units import parse_size
 
         with opened(self.sources, unversioned=self.unversioned) as found:
@@ -204,7 +204,7 @@ class _Asked:
                 say=say,
             )
 
-        whole = plan(-(-total // CHUNK_BYTES), o.note(settings.quiet))
+        whole = plan(min(MOST_CHUNKS, -(-total // CHUNK_BYTES)), o.note(settings.quiet))
         n_bytes = sum(chunk.weight for chunk in whole)
         parts = self.parts or -(-n_bytes // (parse_size(self.size) if self.size else PART_BYTES))
         n_sampled = min(SAMPLED, total // SAMPLED_BYTES)
