@@ -18,7 +18,8 @@ import cbtool
 from cbtool import ledger
 from cbtool.destination import open_destination
 from cbtool.errors import CannotWrite, ChunksFailed, FormatError, UsageError
-from cbtool.job import Engine, JobEvent
+from cbtool.events import JobEvent
+from cbtool.job import Engine
 from cbtool.keys import Key
 from cbtool.ledger import RunKey
 from cbtool.shuffling import Route, sample, shuffled
