@@ -56,7 +56,7 @@ class Route:
 
     def run_key(self, task: str, **more: Any) -> RunKey:
         said = [one.hex() for one in self.splitters] if self.splitters is not None else self.n_parts
-        return RunKey(self.plan.id, len(self.plan), task, {"key": self.key.named(), "parts": said, **more})
+        return RunKey(self.plan.id, len(self.plan), task, {"by": self.key.named(), "parts": said, **more})
 
 
 def shuffled(

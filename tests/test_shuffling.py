@@ -219,8 +219,12 @@ def test_a_destination_of_another_run_or_of_somebody_else_is_refused(tmp_path: P
     plan = text_plan(tmp_path, make.lf()[:60_000], chunks=4)
     place = str(tmp_path / "out")
     sorted_parts(Route(plan, Key(), 3), place)
-    for route in (Route(plan, Key(descending=True), 3), Route(plan, Key(), 4)):
-        with pytest.raises(CannotWrite, match="belongs to another run"):
+    others = [
+        (Route(plan, Key(descending=True), 3), "by .*false.* there, .*true"),
+        (Route(plan, Key(), 4), "parts 3 there"),
+    ]
+    for route, said in others:
+        with pytest.raises(CannotWrite, match=f"belongs to another run: {said}"):
             sorted_parts(route, place)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "in0-00000.txt").write_bytes(b"mine")
