@@ -12,23 +12,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cbtool.api import partition, read_plan, run, verify
+    from cbtool.api import partition, read_plan, run, shuffle, verify
     from cbtool.chunk import Chunk
     from cbtool.errors import CbtoolError, ChunksFailed
+    from cbtool.keys import Key
     from cbtool.plan import Plan
 
 HOMES = {
     "partition": "cbtool.api",
     "read_plan": "cbtool.api",
     "run": "cbtool.api",
+    "shuffle": "cbtool.api",
     "verify": "cbtool.api",
     "Chunk": "cbtool.chunk",
+    "Key": "cbtool.keys",
     "Plan": "cbtool.plan",
     "CbtoolError": "cbtool.errors",
     "ChunksFailed": "cbtool.errors",
 }
 
-__all__ = ["CbtoolError", "Chunk", "ChunksFailed", "Plan", "partition", "read_plan", "run", "verify"]
+__all__ = [
+    "CbtoolError",
+    "Chunk",
+    "ChunksFailed",
+    "Key",
+    "Plan",
+    "partition",
+    "read_plan",
+    "run",
+    "shuffle",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

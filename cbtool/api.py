@@ -11,9 +11,12 @@ from cbtool import session as sessions
 from cbtool.asked import Options
 from cbtool.chunk import Chunk
 from cbtool.contracts import EngineSettings
+from cbtool.destination import open_destination
 from cbtool.errors import CbtoolError, StaleError
 from cbtool.job import Engine, call_on_chunks
+from cbtool.keys import Key, KeyFunction
 from cbtool.plan import Plan
+from cbtool.shuffling import Route, shuffled
 from cbtool.units import parse_size
 from cbtool.verifying import verify as hold
 
@@ -81,6 +84,55 @@ def run(
         return call_on_chunks(list(plan), function, how)
 
 
+def shuffle(
+    plan: Plan,
+    key: KeyFunction | Key,
+    splitters: Sequence[Any] | None = None,
+    *,
+    to: str | os.PathLike[str],
+    parts: int | None = None,
+    backend: str = "local",
+    workers: int | None = None,
+    engine_config: str | os.PathLike[str] | None = None,
+    scheduler: str | None = None,
+    tasks_per_call: int | None = None,
+    retries: int | None = None,
+    timeout_s: float | None = None,
+    memory: int | str = "512MB",
+    force: bool = False,
+) -> Plan:
+    """Route the records of *plan* by their keys, and return the plan of the new chunks.
+
+    *key* takes a list of records (without their newlines) and returns their keys: numbers, bytes or str; or it is a
+    `Key`. Chunk *i* holds the records whose keys are not before splitter *i* - 1, and before splitter *i*. Without
+    *splitters* so many are sampled that there are up to *parts* even chunks (by default as many as *plan* has); chunks
+    that would be empty are left out. In a chunk, records lie in sorted runs, equal keys in the order of the sources.
+
+    The runs lie in the folder or prefix *to*, below ``.cbtool/shuffle/``, for as long as the new plan is to be read.
+    """
+    by = key if isinstance(key, Key) else Key.of_function(key)
+    given = tuple(by.splitter(one) for one in splitters) if splitters is not None else None
+    route = Route(plan, by, parts or len(plan), given)
+    memory_bytes = parse_size(memory) if isinstance(memory, str) else memory
+    stem = plan[0].stem
+    config = os.fspath(engine_config) if engine_config is not None else None
+    settings = EngineSettings(workers, config, scheduler, memory_bytes, timeout_s)
+    with sessions.engine(backend, settings) as engine:
+        report, made = shuffled(
+            route,
+            open_destination(os.fspath(to)),
+            Engine(engine, retries, timeout_s, name=backend, tasks_per_call=tasks_per_call),
+            route.run_key("shuffle"),
+            memory_bytes=memory_bytes,
+            stem=stem.rpartition("-")[0],
+            suffix=plan[0].name.removeprefix(stem),
+            force=force,
+        )
+    report.check()
+    assert made is not None
+    return made
+
+
 def verify(plan: Plan, *, workers: int | None = None) -> int:
     """Prove that the chunks together are the sources and return how many records there are; StaleError if not."""
     with sessions.engine("local", EngineSettings(workers)) as engine:
@@ -91,4 +143,4 @@ def verify(plan: Plan, *, workers: int | None = None) -> int:
     return sum(verdict.sources.records for verdict in verdicts)
 
 
-__all__ = ["CbtoolError", "Chunk", "Plan", "partition", "read_plan", "run", "verify"]
+__all__ = ["CbtoolError", "Chunk", "Plan", "partition", "read_plan", "run", "shuffle", "verify"]

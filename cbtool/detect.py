@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cbtool.contracts import Partitioner
-from cbtool.errors import ConfigError, FormatError
+from cbtool.errors import ConfigError, FormatError, UsageError
 from cbtool.naming import COMPRESSED
 from cbtool.registry import entries, load
 from cbtool.source import Source
@@ -12,9 +14,18 @@ HEAD_BYTES = 64 * 1024
 
 
 def partitioner(name: str) -> Partitioner:
-    """Return the partitioner of a format, with or without the mark of its compression (``fastq.gz``)."""
-    found: Partitioner = load("partitioners", name.removesuffix(".gz"))
-    return found
+    """Return the partitioner of a format, with or without the mark of its compression (``fastq.gz``).
+
+    What follows a colon is the format's own to understand (``fixed:100``).
+    """
+    base, colon, argument = name.removesuffix(".gz").partition(":")
+    found: Any = load("partitioners", base)
+    if colon:
+        if not hasattr(found, "of"):
+            raise UsageError(f"{base}: a format that takes nothing behind a colon")
+        found = found.of(argument)
+    made: Partitioner = found
+    return made
 
 
 def detect(source: Source, form: str | None = None) -> str:

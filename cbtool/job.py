@@ -103,8 +103,12 @@ def run_job(
     *,
     force: bool = False,
     with_ledger: bool = True,
+    key: RunKey | None = None,
 ) -> Report:
-    """Do *work* on each of *chunks* that is not done yet; outputs go to *destination*. A failing chunk fails alone."""
+    """Do *work* on each of *chunks* that is not done yet; outputs go to *destination*. A failing chunk fails alone.
+
+    *key* is that of the run which this is a step of.
+    """
     made = name_outputs(chunks, work)
     if engine.backend.limits.remote:
         check_places(chunks, destination)
@@ -112,7 +116,7 @@ def run_job(
         ledger, finished = None, set[int]()
         if with_ledger:
             ledger = Ledger.claim(
-                destination, run_key(chunks, work), [(one, made[one.chunk]) for one in chunks], force=force
+                destination, key or run_key(chunks, work), [(one, made[one.chunk]) for one in chunks], force=force
             )
             stack.callback(ledger.close)
             finished = ledgers.done(destination, made)

@@ -24,6 +24,7 @@ FORMATS = {
     "fastq": Entry(
         "cbtool.partitioners.fastq:PARTITIONER", "sequencing reads, single or paired; gzip, BGZF", (".fastq", ".fq")
     ),
+    "fixed": Entry("cbtool.partitioners.fixed:PARTITIONER", "records of a fixed size, by --as fixed:BYTES; gzip, BGZF"),
     "text": Entry("cbtool.partitioners.text:PARTITIONER", "lines of any text; gzip, BGZF", (".txt", ".log")),
 }
 """In the order in which they are tried on a source."""
@@ -32,6 +33,8 @@ STAGERS = {
     "command": Entry("cbtool.stagers.command:stage", "run a command on every chunk"),
     "function": Entry("cbtool.stagers.function:stage", "run a Python function on every chunk"),
     "index": Entry("cbtool.stagers.index:stage", "pass over a part of a source"),
+    "shuffle": Entry("cbtool.stagers.shuffle:stage", "write the records of a chunk as sorted runs, cut at splitters"),
+    "sort": Entry("cbtool.stagers.sort:stage", "merge the sorted runs of a part"),
     "verify": Entry("cbtool.stagers.verify:stage", "count and hash the records of a chunk or a source"),
     "write": Entry("cbtool.stagers.write:stage", "write every chunk as a valid file"),
 }

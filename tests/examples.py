@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def fill(folder: Path, used: str, s3: S3) -> None:
         (folder / "logs" / f"{name}.txt").write_text("all is well\nan error\n" * 500)
     for name, mate in (("reads.fastq.gz", 1), ("reads.fq.gz", 1), ("r_1.fq.gz", 1), ("r_2.fq.gz", 2)):
         (folder / name).write_bytes(_reads(mate))
+    (folder / "records.bin").write_bytes(random.Random(1).randbytes(100 * 500))
     (folder / "ref.fa").write_text(">chr1\nACGT\n")
     if "reads.plan" in used and "reads.plan:" not in used:
         done("cbtool partition reads.fastq.gz -n 5 -q -o reads.plan", folder)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from cbtool.contracts import Backend
     from cbtool.destination import Destination
     from cbtool.events import JobEvent
-    from cbtool.job import Report, Work
+    from cbtool.job import Engine, Report, Work
     from cbtool.plan import Plan
+    from cbtool.progress import Teller
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="PLAN|SRC...", help="A plan (- is stdin), or what to plan: paths, URIs, globs.")
@@ -231,7 +232,7 @@ def _execute(
     with_ledger: bool,
 ) -> Report:
     from cbtool.commands.interrupt import drained_on_interrupt
-    from cbtool.job import Engine, run_job
+    from cbtool.job import run_job
     from cbtool.progress import Teller
 
     with ExitStack() as stack:
@@ -244,16 +245,7 @@ def _execute(
             emit(event)
             report_on(event)
 
-        how = Engine(
-            backend,
-            settings.retries,
-            settings.engine.timeout_s,
-            None if backend.limits.remote else settings.scratch,
-            tell,
-            settings.backend,
-            settings.tasks_per_call,
-            is_stopping,
-        )
+        how = job_engine(settings, backend, tell, is_stopping)
         report = run_job(plan, work, destination, how, force=settings.force, with_ledger=with_ledger)
     if not settings.quiet:
         typer.echo(f"cbtool: {teller.summary()}", err=True)
@@ -275,6 +267,56 @@ def _reporting(
 
     engine, prices = (settings.backend, backend.limits), partial(o.prices, settings.prices)
     return reporting(settings.report, plan, work, destination, engine, prices, time.time)
+
+
+def job_engine(
+    settings: Settings, backend: Backend, on_event: Callable[[JobEvent], None], is_stopping: Callable[[], bool]
+) -> Engine:
+    """Return where and how patiently a job runs, as *settings* say."""
+    from cbtool.job import Engine
+
+    return Engine(
+        backend,
+        settings.retries,
+        settings.engine.timeout_s,
+        None if backend.limits.remote else settings.scratch,
+        on_event,
+        settings.backend,
+        settings.tasks_per_call,
+        is_stopping,
+    )
+
+
+class Steps:
+    """Tells people of a job of several steps: each begins anew, and its end is told."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._teller: Teller | None = None
+
+    def __call__(self, event: JobEvent) -> None:
+        from cbtool.progress import Teller
+
+        if event.kind == "begin":
+            self._end()
+            self._teller = Teller(sys.stderr, quiet=self.settings.quiet, verbose=self.settings.verbose)
+        if self._teller is not None:
+            self._teller(event)
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None:
+            self._end()
+        elif self._teller is not None:
+            self._teller.__exit__(kind, *exc)
+
+    def _end(self) -> None:
+        if self._teller is not None:
+            self._teller.__exit__(None)
+            if not self.settings.quiet:
+                typer.echo(f"cbtool: {self._teller.summary()}", err=True)
 
 
 def say_report(report: Report, output: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fixtures import make
 
@@ -44,6 +45,8 @@ class Case:
     paired: bool = False
     main: bool = False
     """Whether it stands for its format in the tests that take long."""
+    form: str | None = None
+    """What ``--as`` says, where content and name do not."""
 
     def __str__(self) -> str:
         return self.name
@@ -52,7 +55,7 @@ class Case:
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
-def text_case(name: str, data: Callable[[], bytes], encoding: str = "utf-8", mark: bytes = b"", **more: bool) -> Case:
+def text_case(name: str, data: Callable[[], bytes], encoding: str = "utf-8", mark: bytes = b"", **more: Any) -> Case:
     """Return a case of lines; *name* ends in ``.txt`` or ``.txt.gz``."""
     newline = "\n".encode(encoding)
     lenient = "surrogateescape" if encoding == "utf-8" else "surrogatepass"
@@ -84,6 +87,26 @@ def plain_of(name: str) -> Callable[[bytes], bytes]:
 def decompressed(data: bytes) -> bytes:
     """Return what ``gzip -dc`` makes of *data*."""
     return subprocess.run(["gzip", "-dc"], input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+
+# --- records of a fixed size ------------------------------------------------------------------------------------------
+
+RECORD_BYTES = 20
+
+
+def fixed_case(name: str, data: Callable[[], bytes], **more: Any) -> Case:
+    """Return a case of records of 20 bytes."""
+
+    def split(plain: bytes) -> list[bytes]:
+        assert len(plain) % RECORD_BYTES == 0
+        return [plain[at : at + RECORD_BYTES] for at in range(0, len(plain), RECORD_BYTES)]
+
+    def count(paths: Sequence[Path]) -> int:
+        return sum(path.stat().st_size for path in paths) // RECORD_BYTES
+
+    form = f"fixed:{RECORD_BYTES}"
+    files = cache(lambda: {name: data()})
+    return Case(name, files, split, b"".join, count, ("bytes", "records"), plain_of(name), form=form, **more)
 
 
 # --- FASTQ -----------------------------------------------------------------------------------------------------------
@@ -253,7 +276,13 @@ SET_CASES = [
     reads_set("pairs.fastq.gz", pair("bgzf", "gzip6", suffix=".fq.gz", n_pairs=3), on_the_fly=False, paired=True),
 ]
 
-CASES = [*TEXT_CASES, *READS_CASES, *SET_CASES]
+FIXED_CASES = [
+    fixed_case("fixed.bin", make.records, main=True),
+    fixed_case("fixed_blocks.bin.gz", packed("blocks", make.records), on_the_fly=False),
+    fixed_case("fixed_bgzf.bin.gz", packed("bgzf", make.records), on_the_fly=False),
+]
+
+CASES = [*TEXT_CASES, *READS_CASES, *SET_CASES, *FIXED_CASES]
 
 
 def truth(case: Case, files: Files) -> list[list[bytes]]:

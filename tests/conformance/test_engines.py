@@ -24,6 +24,7 @@ from cbtool.session import engine as open_engine
 from cbtool.session import make_plan
 from tests.conformance.conftest import Store
 from tests.conformance.engines import N_WORKERS, Ready
+from tests.inprocess import environment, process
 from tests.processes import ENVIRONMENT, until
 
 Reached = tuple[Ready, Store]
@@ -147,6 +148,20 @@ def test_a_function_of_the_users_own_runs_and_fails_alone(reached: Reached) -> N
     results = caught.value.facts["results"]
     assert isinstance(results, dict) and sorted(results) == [0, 1, 3] and all(results.values())
     assert "KeyError" in str(caught.value)
+
+
+def test_a_shuffle_and_a_sort_run_on_every_engine(reached: Reached) -> None:
+    ready, store = reached
+    plan = _plan(store, chunks=3)
+    lines = sorted(LINES.encode().splitlines(keepends=True))
+    made = api.shuffle(plan, lambda records: records, to=store.at("routed"), parts=4, backend=ready.name, **_how(ready))
+    routed = [sorted(chunk.open().readlines()) for chunk in made]
+    assert len(routed) > 1 and [line for part in routed for line in part] == lines
+    words = ["sort", store.at("some.txt"), "-n", "3", "-o", store.at("sorted"), "--backend", ready.name, "-q"]
+    done = process(*words, "-j", str(N_WORKERS), *ready.words, env={**environment(), **ready.environment})
+    assert done.returncode == 0, done.stderr
+    place = store.destination("sorted")
+    assert b"".join(place.read(name) or b"" for name, _ in place.names("some")) == b"".join(lines)
 
 
 # --- through the command line ---------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ COUNTS = (1, 2, 3, 7, 64)
 
 
 def made(case: Case, store: Store, **asked: Any) -> Plan:
-    return plan_of([store.at(name) for name in case.files()], paired=case.paired, **asked)
+    return plan_of([store.at(name) for name in case.files()], paired=case.paired, form=case.form, **asked)
 
 
 def asked(case: Case, store: Store) -> Iterator[dict[str, Any]]:
@@ -303,7 +303,7 @@ def test_4_the_index_of_a_changed_source_is_not_used(placed: tuple[Case, Store])
         _replace_quietly(store, name, case.join(kept).replace(b"2:N:0", b"2:Y:0"))
     else:
         _replace_quietly(store, name, case.join(kept[:-1]))
-    after = plan_of(uris, paired=case.paired, records=50)
+    after = plan_of(uris, paired=case.paired, form=case.form, records=50)
     assert after.id != before.id
     found = [case.split(contents(chunk)[-1]) for chunk in after]
     assert sum(map(len, found)) == len(truth(case, files)[-1]) - (not case.paired)
@@ -330,7 +330,7 @@ def test_5_chunks_do_not_depend_on_how_the_source_is_read(
     before = [contents(chunk) for chunk in plan]
     _small_blocks(monkeypatch, 257 if len(case.name) % 2 else 64)
     assert [contents(chunk) for chunk in plan] == before
-    again = plan_of(uris, paired=case.paired, chunks=5, index_to=str(tmp_path / "again"))
+    again = plan_of(uris, paired=case.paired, form=case.form, chunks=5, index_to=str(tmp_path / "again"))
     assert list(again.lines()) == list(plan.lines())
 
 
@@ -346,7 +346,9 @@ def test_5_plans_do_not_depend_on_the_number_of_workers(
     plans, indexes = set(), set()
     for workers in (1, 2, 3):
         where = tmp_path / f"index{workers}"
-        plan = plan_of(uris, paired=case.paired, chunks=5, by="records", workers=workers, index_to=str(where))
+        plan = plan_of(
+            uris, paired=case.paired, form=case.form, chunks=5, by="records", workers=workers, index_to=str(where)
+        )
         plans.add(b"".join(plan.lines()))
         indexes.add(b"".join(path.read_bytes() for path in sorted(where.iterdir())))
         assert set(differences(plan)) == {None}
@@ -357,8 +359,8 @@ def test_5_plans_do_not_depend_on_the_number_of_workers(
 def test_5_worker_processes_make_the_same_plan_as_this_one(main_case: Case, store: Store, tmp_path: Path) -> None:
     uris = store.put_all(main_case.files())
     here = made(main_case, store, records=100, index_to=str(tmp_path / "here"))
-    paired = ["--paired"] if main_case.paired else []
-    there = process("partition", *uris, *paired, "--records", "100", "-j2", "--index-to", tmp_path / "there")
+    said = ["--paired"] * main_case.paired + (["--as", main_case.form] if main_case.form else [])
+    there = process("partition", *uris, *said, "--records", "100", "-j2", "--index-to", tmp_path / "there")
     assert there.returncode == 0, there.stderr
     assert there.stdout == b"".join(here.lines())
 
@@ -404,7 +406,7 @@ def _stamp(store: Store, name: str) -> object:
 def outcome(case: Case, uris: Sequence[str], **more: Any) -> list[list[bytes]] | CbtoolError | None:
     """Return the records of all chunks of a plan that verify proves, or the error that one of the two ends with."""
     try:
-        plan = plan_of(uris, paired=case.paired, chunks=4, **more)
+        plan = plan_of(uris, paired=case.paired, form=case.form, chunks=4, **more)
         assert set(differences(plan)) == {None}
         found = [[case.split(data) for data in contents(chunk)] for chunk in plan]
     except (UnicodeDecodeError, StopIteration):
