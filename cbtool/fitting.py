@@ -1,0 +1,118 @@
+"""Finds out from tasks that were done what tasks take. Pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from cbtool.errors import UsageError
+from cbtool.model import Line, Rates
+
+SCATTER = 0.05
+"""How much tasks of one size are taken to differ in time (one standard deviation): machines are never quite quiet."""
+APART = 1.5
+"""By what factor sizes must differ for the fixed part of a time to be told from the part that grows."""
+MOST_POINTS = 200
+MOST_PACES = 64
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How one task went. Times are in seconds; *place* is its middle along all weights, from 0 to 1."""
+
+    weight: int
+    place: float
+    seconds: float
+    """As the driver saw it, from submission to end."""
+    wall_s: float
+    """As the worker saw it."""
+    first: bool = False
+    """Whether its worker was started for it."""
+    cpu_s: float = 0.0
+    peak_bytes: float = 0.0
+    read_bytes: float = 0.0
+    read_s: float = 0.0
+    written_bytes: float = 0.0
+    write_s: float = 0.0
+    writes: int = 1
+
+
+def fit_line(points: Sequence[tuple[float, float]]) -> Line:
+    """Return the line through *points* (weight, value), neither part below 0.
+
+    The slope is the median of those between points of which one has `APART` times the weight of the other, so that a
+    stray point does not bend it (Theil and Sen); without such points all is taken to grow.
+
+    >>> fit_line([(0, 2.0), (10, 4.0), (20, 6.0)])
+    Line(fixed=2.0, slope=0.2)
+    """
+    if not points:
+        return Line()
+    step = -(-len(points) // MOST_POINTS)
+    some = sorted(points)[::step]
+    slopes = [(d - b) / (c - a) for i, (a, b) in enumerate(some) for c, d in some[i + 1 :] if c > APART * a]
+    if not slopes:
+        weights = sum(weight for weight, _ in points)
+        return Line(0.0, sum(value for _, value in points) / weights if weights else 0.0)
+    slope = max(0.0, median(slopes))
+    return Line(max(0.0, median(value - slope * weight for weight, value in some)), slope)
+
+
+def can_tell(samples: Iterable[Sample]) -> bool:
+    """Say whether *samples* can tell the fixed part of a time from the part that grows."""
+    weights = [sample.weight for sample in samples if not sample.first]
+    return bool(weights) and max(weights) > APART * min(weights)
+
+
+def fit(samples: Sequence[Sample]) -> Rates:
+    """Return what *samples* say tasks take; UsageError if there are none."""
+    if not samples:
+        raise UsageError("nothing was measured", hint="name a run that has done some chunks: --like DEST")
+    warm = [sample for sample in samples if not sample.first] or list(samples)
+    line = fit_line([(sample.weight, sample.wall_s) for sample in warm])
+    # Large chunks say how much the work is, and together, as it differs along the sources, that of them all.
+    large = [sample for sample in warm if sample.weight * 2 >= max(one.weight for one in warm)]
+    slope = max(0.0, sum(one.wall_s - line.fixed for one in large)) / max(1, sum(one.weight for one in large))
+    task = Line(line.fixed, slope)
+    overhead_s = median(max(0.0, one.seconds - one.wall_s) for one in warm)
+    first = [
+        one.seconds - overhead_s - task.at(one.weight) for one in samples if one.first and len(warm) < len(samples)
+    ]
+    return Rates(
+        task,
+        overhead_s,
+        max(0.0, median(first)) if first else 0.0,
+        sum(one.cpu_s for one in large) / max(1e-9, sum(one.wall_s for one in large)),
+        fit_line([(one.weight, one.peak_bytes) for one in warm]),
+        fit_line([(one.weight, one.written_bytes) for one in warm]),
+        _per_second([(one.read_bytes, one.read_s) for one in large]),
+        _per_second([(one.written_bytes, one.write_s) for one in large]),
+        sum(one.writes for one in samples) / len(samples),
+        _pace(large, task),
+        SCATTER,
+    )
+
+
+def _per_second(pairs: Sequence[tuple[float, float]]) -> float:
+    seconds = sum(s for _, s in pairs)
+    return sum(n for n, _ in pairs) / seconds if seconds > 0 else 0.0
+
+
+def _pace(large: Sequence[Sample], task: Line) -> tuple[tuple[float, float], ...]:
+    """Return how much longer than the mean a weight takes, in stretches around where it was measured."""
+    places = sorted({one.place for one in large})
+    if len(places) < 4 or task.slope <= 0:
+        return ((1.0, 1.0),)
+    groups = np.array_split(np.array(places), min(len(places), MOST_PACES))
+    stretches = []
+    for group, after in zip(groups, [*groups[1:], None], strict=True):
+        inside = [one for one in large if group[0] <= one.place <= group[-1]]
+        work = sum(max(0.0, one.wall_s - task.fixed) for one in inside)
+        end = 1.0 if after is None else float((group[-1] + after[0]) / 2)
+        stretches.append((end, work / (task.slope * sum(one.weight for one in inside))))
+    starts = [0.0, *(end for end, _ in stretches)]
+    mean = sum((end - start) * times for (end, times), start in zip(stretches, starts, strict=False))
+    return tuple((end, times / mean) for end, times in stretches) if mean > 0 else ((1.0, 1.0),)
