@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
 from cbtool.errors import UsageError
 from cbtool.model import Line, Rates
 
@@ -15,6 +13,8 @@ SCATTER = 0.05
 """How much tasks of one size are taken to differ in time (one standard deviation): machines are never quite quiet."""
 APART = 1.5
 """By what factor sizes must differ for the fixed part of a time to be told from the part that grows."""
+DISTURBANCE_S = 0.05
+"""How long a task is held up now and then: what differs along the sources counts less where tasks are not long."""
 MOST_POINTS = 200
 MOST_PACES = 64
 
@@ -38,6 +38,7 @@ class Sample:
     written_bytes: float = 0.0
     write_s: float = 0.0
     writes: int = 1
+    requests: int = 1
 
 
 def fit_line(points: Sequence[tuple[float, float]]) -> Line:
@@ -73,10 +74,9 @@ def fit(samples: Sequence[Sample]) -> Rates:
         raise UsageError("nothing was measured", hint="name a run that has done some chunks: --like DEST")
     warm = [sample for sample in samples if not sample.first] or list(samples)
     line = fit_line([(sample.weight, sample.wall_s) for sample in warm])
-    # Large chunks say how much the work is, and together, as it differs along the sources, that of them all.
-    large = [sample for sample in warm if sample.weight * 2 >= max(one.weight for one in warm)]
-    slope = max(0.0, sum(one.wall_s - line.fixed for one in large)) / max(1, sum(one.weight for one in large))
+    slope, pace = _along(warm, line.fixed)
     task = Line(line.fixed, slope)
+    large = [sample for sample in warm if sample.weight * 2 >= max(one.weight for one in warm)]
     overhead_s = median(max(0.0, one.seconds - one.wall_s) for one in warm)
     first = [
         one.seconds - overhead_s - task.at(one.weight) for one in samples if one.first and len(warm) < len(samples)
@@ -91,7 +91,7 @@ def fit(samples: Sequence[Sample]) -> Rates:
         _per_second([(one.read_bytes, one.read_s) for one in large]),
         _per_second([(one.written_bytes, one.write_s) for one in large]),
         sum(one.writes for one in samples) / len(samples),
-        _pace(large, task),
+        pace,
         SCATTER,
     )
 
@@ -101,18 +101,26 @@ def _per_second(pairs: Sequence[tuple[float, float]]) -> float:
     return sum(n for n, _ in pairs) / seconds if seconds > 0 else 0.0
 
 
-def _pace(large: Sequence[Sample], task: Line) -> tuple[tuple[float, float], ...]:
-    """Return how much longer than the mean a weight takes, in stretches around where it was measured."""
-    places = sorted({one.place for one in large})
-    if len(places) < 4 or task.slope <= 0:
-        return ((1.0, 1.0),)
-    groups = np.array_split(np.array(places), min(len(places), MOST_PACES))
-    stretches = []
-    for group, after in zip(groups, [*groups[1:], None], strict=True):
-        inside = [one for one in large if group[0] <= one.place <= group[-1]]
-        work = sum(max(0.0, one.wall_s - task.fixed) for one in inside)
-        end = 1.0 if after is None else float((group[-1] + after[0]) / 2)
-        stretches.append((end, work / (task.slope * sum(one.weight for one in inside))))
-    starts = [0.0, *(end for end, _ in stretches)]
-    mean = sum((end - start) * times for (end, times), start in zip(stretches, starts, strict=False))
-    return tuple((end, times / mean) for end, times in stretches) if mean > 0 else ((1.0, 1.0),)
+def _along(samples: Sequence[Sample], fixed_s: float) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Return the mean time for a unit of weight, and how it differs along the sources: `Rates.pace`.
+
+    Every stretch counts as much as it is long, however often it was measured.
+    """
+    bins: dict[int, list[Sample]] = {}
+    for one in samples:
+        bins.setdefault(min(int(one.place * MOST_PACES), MOST_PACES - 1), []).append(one)
+    groups = [bins[number] for number in sorted(bins)]
+    work = [sum(max(0.0, one.wall_s - fixed_s) for one in group) for group in groups]
+    weights = [max(1, sum(one.weight for one in group)) for group in groups]
+    mean = sum(work) / sum(weights)
+    if len(groups) < 4 or not mean:
+        return mean, ((1.0, 1.0),)
+    middles = [sum(one.place for one in group) / len(group) for group in groups]
+    ends = [(a + b) / 2 for a, b in zip(middles, middles[1:], strict=False)] + [1.0]
+    lengths = [end - start for end, start in zip(ends, [0.0, *ends], strict=False)]
+    trust = [one / (one + DISTURBANCE_S * len(group)) for one, group in zip(work, groups, strict=True)]
+    times = [one / weight for one, weight in zip(work, weights, strict=True)]
+    mean = sum(length * one for length, one in zip(lengths, times, strict=True))
+    times = [1 + much * (one / mean - 1) for much, one in zip(trust, times, strict=True)]
+    whole = sum(length * one for length, one in zip(lengths, times, strict=True))
+    return mean, tuple((end, one / whole) for end, one in zip(ends, times, strict=True))
