@@ -75,7 +75,12 @@ def choose_plan(cut: Cut, work: Work, engine: Engine, place: str, asked: Asked) 
     """
     limits = engine.backend.limits
     lanes = Lanes(
-        limits.concurrency, None if limits.remote else asked.cores, limits.memory_bytes, _least(limits, engine)
+        limits.concurrency,
+        None if limits.remote else asked.cores,
+        limits.memory_bytes,
+        _least(limits, engine),
+        limits.overhead_s,
+        1 if engine.timeout_s is not None else engine.tasks_per_call,
     )
     plans: dict[int, Plan] = {}
 

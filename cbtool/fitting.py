@@ -73,9 +73,9 @@ def fit(samples: Sequence[Sample]) -> Rates:
     if not samples:
         raise UsageError("nothing was measured", hint="name a run that has done some chunks: --like DEST")
     warm = [sample for sample in samples if not sample.first] or list(samples)
-    line = fit_line([(sample.weight, sample.wall_s) for sample in warm])
-    slope, pace = _along(warm, line.fixed)
-    task = Line(line.fixed, slope)
+    fixed_s = _fixed_s(warm)
+    slope, pace = _along(warm, fixed_s)
+    task = Line(fixed_s, slope)
     large = [sample for sample in warm if sample.weight * 2 >= max(one.weight for one in warm)]
     overhead_s = median(max(0.0, one.seconds - one.wall_s) for one in warm)
     first = [
@@ -101,15 +101,35 @@ def _per_second(pairs: Sequence[tuple[float, float]]) -> float:
     return sum(n for n, _ in pairs) / seconds if seconds > 0 else 0.0
 
 
+def _fixed_s(samples: Sequence[Sample]) -> float:
+    """Return the fixed part of the time: of sizes that differ at the same place, if there are any, else of all."""
+    pairs = [
+        (one, more)
+        for group in _by_place(samples)
+        for one in group
+        for more in group
+        if more.weight > APART * one.weight
+    ]
+    if not pairs:
+        return fit_line([(one.weight, one.wall_s) for one in samples]).fixed
+    slopes = [max(0.0, (more.wall_s - one.wall_s) / (more.weight - one.weight)) for one, more in pairs]
+    return max(0.0, median(one.wall_s - slope * one.weight for (one, _), slope in zip(pairs, slopes, strict=True)))
+
+
+def _by_place(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Return *samples* grouped by where they lie, in order."""
+    bins: dict[int, list[Sample]] = {}
+    for one in samples:
+        bins.setdefault(min(int(one.place * MOST_PACES), MOST_PACES - 1), []).append(one)
+    return [bins[number] for number in sorted(bins)]
+
+
 def _along(samples: Sequence[Sample], fixed_s: float) -> tuple[float, tuple[tuple[float, float], ...]]:
     """Return the mean time for a unit of weight, and how it differs along the sources: `Rates.pace`.
 
     Every stretch counts as much as it is long, however often it was measured.
     """
-    bins: dict[int, list[Sample]] = {}
-    for one in samples:
-        bins.setdefault(min(int(one.place * MOST_PACES), MOST_PACES - 1), []).append(one)
-    groups = [bins[number] for number in sorted(bins)]
+    groups = _by_place(samples)
     work = [sum(max(0.0, one.wall_s - fixed_s) for one in group) for group in groups]
     weights = [max(1, sum(one.weight for one in group)) for group in groups]
     mean = sum(work) / sum(weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -9,6 +10,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+
+from cbtool.batching import MOST, WORTH
 
 
 class Slice(NamedTuple):
@@ -64,6 +67,17 @@ class Lanes:
     """Processors that all lanes share."""
     memory_bytes: int | None = None
     time_s: float | None = None
+    call_s: float = 0.0
+    """What a call of the engine takes besides its tasks: where that is much, several tasks go into one."""
+    tasks_per_call: int | None = None
+    """How many do; None leaves it to `cbtool.batching`."""
+
+    def batch(self, n_tasks: int, mean_s: float) -> int:
+        """Return how many of *n_tasks*, which take *mean_s*, go into a call, as `Batched` has it."""
+        if not self.call_s and self.tasks_per_call is None:
+            return 1
+        worth = self.tasks_per_call or math.ceil(WORTH * self.call_s / max(mean_s, 1e-6))
+        return max(1, min(worth, MOST, math.ceil(n_tasks / self.count)))
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,8 @@ def seconds_of(slices: Sequence[Slice], rates: Rates) -> list[float]:
     done = np.concatenate([[0.0], np.cumsum(np.diff(ends) * times)])
     work = np.diff(np.interp(edges, ends, done)) * rates.task.slope
     if rates.scatter:
-        work = work * np.array([_differing(number, rates.scatter) for number in range(len(slices))])
+        differing = work * np.array([_differing(number, rates.scatter) for number in range(len(slices))])
+        work = differing * (work.sum() / differing.sum()) if differing.sum() else work
     return [float(one) for one in work + rates.task.fixed]
 
 
@@ -144,13 +159,14 @@ def predict(slices: Sequence[Slice], rates: Rates, lanes: Lanes, cost: Cost = la
     peak = rates.peak.at(max(one.weight for one in slices))
     started = min(len(slices), lanes.count)
     billed_s = sum(busy) + started * rates.start_s
-    tasks = [one + rates.overhead_s for one in busy]
+    batch = lanes.batch(len(busy), sum(busy) / len(busy))
+    tasks = [one + rates.overhead_s / batch for one in busy]
     found = Prediction(
         n_chunks=len(slices),
         makespan_s=makespan_s(tasks, lanes.count, rates.start_s, rates.cpus, lanes.cores),
         longest_s=max(busy) + rates.start_s,
         gb_s=billed_s * (lanes.memory_bytes or peak) / 2**30,
-        calls=len(slices),
+        calls=math.ceil(len(slices) / batch),
         gets=sum(one.requests for one in slices),
         puts=round(len(slices) * rates.writes),
         peak_bytes=peak,

@@ -22,9 +22,10 @@ Cut = Callable[[int], Plan]
 """Makes a plan of about so many chunks."""
 
 SHARES = (1024, 256, 64)
-"""Chunks that are tried are such parts of the sources: each size only if the one before took too little time."""
+"""Chunks that are tried are such parts of the sources: the third only if the second took too little time."""
 ENOUGH_S = 0.25
-"""A task of this time is long against what disturbs it."""
+ENOUGH_MORE = 0.1
+"""A size tells what grows once its tasks take so much longer than the smallest: in seconds, and in parts of those."""
 PLACES = (0, 4, 2, 6, 1, 5, 3, 7)
 """Where along the sources chunks are tried, in eighths; any first of them lie apart."""
 MOST_LANES = 8
@@ -51,12 +52,14 @@ def probe(cut: Cut, work: Work, engine: Engine, place: str) -> list[Sample]:
 
     plan = cut(SHARES[0])
     run(plan, PLACES[:lanes])
-    went = run(plan, PLACES[:lanes])
+    least_s = median(one.wall_s for one in run(plan, PLACES[:lanes]))
     for share in SHARES[1:]:
-        if median(one.wall_s for one in went) >= ENOUGH_S or len(plan) <= lanes:
+        if len(plan) <= lanes:
             break
         plan = cut(share)
-        went = run(plan, PLACES[:lanes])
+        more_s = median(one.wall_s for one in run(plan, PLACES[:lanes])) - least_s
+        if more_s >= max(ENOUGH_S, ENOUGH_MORE * least_s):
+            break
     for begin in range(lanes, len(PLACES), lanes):
         run(plan, PLACES[begin : begin + lanes])
     return samples

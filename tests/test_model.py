@@ -78,6 +78,20 @@ def test_without_a_reservation_memory_is_paid_as_it_is_used() -> None:
     assert found.gb_s == pytest.approx(4 * 2 * 0.5)
 
 
+@pytest.mark.parametrize(
+    "lanes, expected",
+    [
+        (Lanes(2), (24, 12 * (0.1 + 0.5))),  # a call each
+        (Lanes(2, call_s=0.5, tasks_per_call=4), (6, 12 * (0.1 + 0.5 / 4))),
+        (Lanes(2, call_s=0.05), (5, 12 * (0.1 + 0.5 / 5))),  # ten times what a call takes is five tasks
+        (Lanes(2, call_s=0.5), (2, 12 * (0.1 + 0.5 / 12))),  # no more than keep both lanes busy
+    ],
+)
+def test_tasks_that_share_a_call_share_what_it_takes(lanes: Lanes, expected: tuple[int, float]) -> None:
+    found = predict([Slice(1, 1, 1)] * 24, Rates(Line(0.1), overhead_s=0.5), lanes)
+    assert (found.calls, found.makespan_s) == (expected[0], pytest.approx(expected[1]))
+
+
 def test_work_that_differs_along_the_sources_falls_to_the_chunks_that_lie_there() -> None:
     rates = Rates(Line(1.0, 1.0), pace=((0.5, 0.5), (1.0, 1.5)))
     assert seconds_of([Slice(2, 2, 1)] * 4, rates) == pytest.approx([2, 2, 4, 4])

@@ -85,7 +85,8 @@ class Chooser:
             away = self.output is not None and not is_local(self.output) and (remote or not self.dry_run)
             with scratch_place_for(self.output if away else settings.scratch, remote=away or remote) as place:
                 scratch = None if remote else settings.scratch
-                yield Engine(backend, settings.retries, settings.engine.timeout_s, scratch), place
+                limits = (settings.retries, settings.engine.timeout_s)
+                yield Engine(backend, *limits, scratch, tasks_per_call=settings.tasks_per_call), place
 
 
 def chooser(
