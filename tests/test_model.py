@@ -89,7 +89,7 @@ def test_without_a_reservation_memory_is_paid_as_it_is_used() -> None:
 )
 def test_tasks_that_share_a_call_share_what_it_takes(lanes: Lanes, expected: tuple[int, float]) -> None:
     found = predict([Slice(1, 1, 1)] * 24, Rates(Line(0.1), overhead_s=0.5), lanes)
-    assert (found.calls, found.makespan_s) == (expected[0], pytest.approx(expected[1]))
+    assert found.calls == expected[0] and found.makespan_s == pytest.approx(expected[1])
 
 
 def test_work_that_differs_along_the_sources_falls_to_the_chunks_that_lie_there() -> None:
