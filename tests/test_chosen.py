@@ -16,8 +16,9 @@ from cbtool.chunk import Chunk
 from cbtool.contracts import Frame, Limits
 from cbtool.destination import open_destination
 from cbtool.errors import MissingInput, TaskFailed, UsageError
+from cbtool.events import JobEvent
 from cbtool.explaining import Against, explain
-from cbtool.job import Engine, JobEvent, Work, run_job
+from cbtool.job import Engine, Work, run_job
 from cbtool.model import makespan_s
 from cbtool.plan import Plan
 from cbtool.prices import load
@@ -223,17 +224,17 @@ def test_the_explanation_has_every_number_of_the_model(source: Path, prices: str
 def test_what_is_kept_with_a_run_is_json_of_the_prediction(source: Path, prices: str) -> None:
     limits = Limits(concurrency=2, memory_bytes=2**30, price="here")
     fields = chosen(source, Simulated(limits), Wish(budget_usd=10), prices).fields()
-    assert {"n_chunks", "makespan_s", "cost_usd", "gb_s", "calls", "gets", "puts", "peak_bytes"} <= set(fields)
+    assert {"chunks", "makespan_s", "cost_usd", "limit_gb_s", "requests", "writes", "peak_bytes"} <= set(fields)
     assert (fields["budget_usd"], fields["deadline_s"], fields["prices_of"]) == (10, None, "2031-02-03")
 
 
 def test_what_came_is_held_against_what_was_predicted() -> None:
     moments = iter([10.0, 12.0, 14.5])
-    against = Against({"n_chunks": 2, "makespan_s": 5.0, "cost_usd": 0.25}, clock=lambda: next(moments))
+    against = Against({"chunks": 2, "makespan_s": 5.0, "cost_usd": 0.25}, clock=lambda: next(moments))
     for kind in ("begin", "start", "start", "done", "done"):
         against(JobEvent(kind))
     assert against.line() == "predicted 5 s, $0.25 for 2 chunks; took 4.5 s"
-    nothing = Against({"n_chunks": 2, "makespan_s": 5.0, "cost_usd": 0.0})
+    nothing = Against({"chunks": 2, "makespan_s": 5.0, "cost_usd": 0.0})
     assert nothing.line() == "predicted 5 s for 2 chunks; nothing was left to do"
 
 

@@ -36,7 +36,7 @@ def test_a_number_is_chosen_explained_kept_and_held_against_the_run(work: Path) 
     (driver,) = (work / "out/.cbtool").glob("driver-*.json")
     predicted = json.loads(driver.read_text())["predicted"]
     outputs = [path for path in (work / "out").iterdir() if path.is_file()]
-    assert len(outputs) == predicted["n_chunks"] and predicted["makespan_s"] > 0
+    assert len(outputs) == predicted["chunks"] and predicted["makespan_s"] > 0
     assert total("".join(path.read_text() for path in outputs)) == LINES
     assert f"{len(outputs)} chunks: the cheapest within 600 s" in done.stderr
     assert f"for {len(outputs)} chunks; took " in done.stderr
