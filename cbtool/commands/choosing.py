@@ -103,9 +103,6 @@ def chooser(
     dry_run: bool,
 ) -> Chooser | None:
     """Return what picks the plan, or None if nothing was asked; *others* are the other ways to say how to cut."""
-    from cbtool.choosing import Wish
-    from cbtool.prices import load
-
     if budget is None and deadline is None:
         if explain or like is not None:
             name = "--explain" if explain else "--like"
@@ -113,6 +110,9 @@ def chooser(
         return None
     if chunks not in (None, "auto") or any(one is not None for one in others):
         raise UsageError("--budget and --deadline choose the number of chunks", hint="-n auto, and nothing else")
+    from cbtool.choosing import Wish
+    from cbtool.prices import load
+
     return Chooser(Wish(budget, deadline), load(prices), like, explain, work, output, settings, dry_run)
 
 
