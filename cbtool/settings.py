@@ -13,6 +13,7 @@ HARMLESS: dict[str, type | tuple[type, ...]] = {
     "backend": str,
     "chunks": (int, str),
     "index-to": str,
+    "prices": str,
     "quiet": bool,
     "retries": int,
     "scratch": str,
@@ -64,5 +65,5 @@ def fitting(settings: dict[str, Any], args: Sequence[str]) -> dict[str, Any]:
     >>> fitting({"size": "64MB", "workers": 2}, ["reads.fq", "-n4"])
     {'workers': 2}
     """
-    cuts = any(arg.startswith(("-n", "--chunks", "--size", "--records")) for arg in args)
+    cuts = any(arg.startswith(("-n", "--chunks", "--size", "--records", "--budget", "--deadline")) for arg in args)
     return {name: value for name, value in settings.items() if not (cuts and name in ("chunks", "size"))}

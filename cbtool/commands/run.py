@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cbtool.cli import COMMAND
+from cbtool.commands import choosing as c
 from cbtool.commands import options as o
 from cbtool.commands import running as r
 from cbtool.errors import UsageError
@@ -45,6 +47,10 @@ def run(
     scheduler: o.Scheduler = None,
     tasks_per_call: r.TasksPerCall = "auto",
     memory: r.Memory = None,
+    budget: c.Budget = None,
+    deadline: c.Deadline = None,
+    explain: c.Explain = False,
+    like: c.Like = None,
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
@@ -68,21 +74,30 @@ def run(
       cbtool run reads.fastq.gz -n 16 --reduce "awk '{s+=\\$1} END {print s}'" -- wc -l
       cbtool run reads.plan -o out/ --ext .sam -- 'minimap2 -ax sr ref.fa {in} > {out}'
       cbtool run 'logs/*.txt' --size 64MB --ok 0,1 -- grep -c error
+      cbtool run reads.fastq.gz -n auto --deadline 600 --explain -- wc -l
     """
     from cbtool.job import Work
 
     words, statuses = _checked(ctx.meta.get(COMMAND), ok, ext, is_here=backend == "local")
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
-    plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source)
-    work = Work("command", {"command": words, "ext": ext, "ok": statuses}, {"urls": urls})
+    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    calls = r.per_call(tasks_per_call)
+    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
+
+    def doing(urls: list[str]) -> Work:
+        return Work("command", {"command": words, "ext": ext, "ok": statuses}, {"urls": urls})
+
+    goal = (chunks, (size, records), budget, deadline, explain, prices, like)
+    choose = c.chooser(*goal, doing, output, settings, dry_run)
+    plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source, choose)
+    work = doing(urls)
+    if choose is not None:
+        asked, settings = replace(asked, chunks=len(plan)), replace(settings, predicted=choose.predicted)
     if dry_run:
         from cbtool.stagers.command import shell_lines
 
         r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, work.parameters, output))
         return
-    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    calls = r.per_call(tasks_per_call)
-    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
     if output is not None:
         _into(plan, work, output, settings, reduce, reduce_to, as_json)
     else:

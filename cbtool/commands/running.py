@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cbtool.contracts import Backend
     from cbtool.destination import Destination
     from cbtool.events import JobEvent
+    from cbtool.explaining import Against
     from cbtool.job import Engine, Report, Work
     from cbtool.plan import Plan
     from cbtool.progress import Teller
@@ -61,6 +62,9 @@ TasksPerCall = Annotated[
     typer.Option("--tasks-per-call", metavar="N|auto", help="Chunks in one call of an engine whose calls cost much."),
 ]
 
+Choose = Callable[[Callable[[int], "Plan"], list[str]], "Plan"]
+"""Gets what makes a plan of so many chunks, and the signed URLs; returns one."""
+
 DRY_RUN_PLAN = "chunks.plan"
 
 
@@ -78,6 +82,8 @@ class Settings:
     verbose: bool = False
     report: str | None = None
     prices: str | None = None
+    predicted: Mapping[str, Any] | None = None
+    """What was foretold of the job."""
 
 
 def engine_settings(
@@ -106,10 +112,11 @@ def load(
     quiet: bool,
     dry_run: bool,
     urls: Sequence[str] | None,
+    choose: Choose | None = None,
 ) -> tuple[Plan, list[str]]:
     """Return the plan that *sources* are, or make one of them, and the signed URLs to open its sources by.
 
-    In a dry run an index goes where it is removed again.
+    *choose* picks the plan among those of any number of chunks. In a dry run an index goes where it is removed again.
     """
     from tempfile import TemporaryDirectory
 
@@ -120,13 +127,23 @@ def load(
     if len(sources) > 1 or not is_plan(sources[0]):
         if dry_run and index_to is None:
             with TemporaryDirectory(prefix="cbtool-") as aside:
-                return load(sources, asked, form, aside, unversioned, some, True, dry_run, urls)
+                return load(sources, asked, form, aside, unversioned, some, True, dry_run, urls, choose)
         say = o.note(quiet)
+        once = iter([say])
+
+        def cut(n_chunks: int) -> Plan:
+            # The first of many plans tells what all need; the others would only tell it again.
+            tell = next(once, lambda note: None)
+            n = replace(asked, chunks=n_chunks)
+            return make_plan(sources, n, form=form, index_to=index_to, unversioned=unversioned, say=tell)
+
+        if choose is not None:
+            return choose(cut, secrets), secrets
         plan = make_plan(sources, asked, form=form, index_to=index_to, unversioned=unversioned, say=say)
         return plan, secrets
     source = sources[0]
     given = (asked.chunks, asked.size, asked.records, asked.by, asked.name)
-    if asked.on_the_fly or asked.paired or any(one is not None for one in given):
+    if asked.on_the_fly or asked.paired or choose is not None or any(one is not None for one in given):
         raise UsageError(f"{source}: is a plan already", hint="name the source instead, or leave out -n, --size, …")
     return load_plan(source, some), secrets
 
@@ -240,15 +257,21 @@ def _execute(
         teller = stack.enter_context(Teller(sys.stderr, quiet=settings.quiet, verbose=settings.verbose))
         is_stopping = stack.enter_context(drained_on_interrupt(settings.quiet))
 
+        against = _against(settings.predicted)
+
         def tell(event: JobEvent) -> None:
             teller(event)
             emit(event)
             report_on(event)
+            if against is not None:
+                against(event)
 
         how = job_engine(settings, backend, tell, is_stopping)
         report = run_job(plan, work, destination, how, force=settings.force, with_ledger=with_ledger)
     if not settings.quiet:
         typer.echo(f"cbtool: {teller.summary()}", err=True)
+        if against is not None:
+            typer.echo(f"cbtool: {against.line()}", err=True)
     return report
 
 
@@ -284,6 +307,7 @@ def job_engine(
         settings.backend,
         settings.tasks_per_call,
         is_stopping,
+        settings.predicted,
     )
 
 
@@ -317,6 +341,15 @@ class Steps:
             self._teller.__exit__(None)
             if not self.settings.quiet:
                 typer.echo(f"cbtool: {self._teller.summary()}", err=True)
+
+
+def _against(predicted: Mapping[str, Any] | None) -> Against | None:
+    """Return what holds the run against what was *predicted* of it, if anything was."""
+    if predicted is None:
+        return None
+    from cbtool.explaining import Against
+
+    return Against(predicted)
 
 
 def say_report(report: Report, output: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from cbtool.commands import choosing as c
 from cbtool.commands import options as o
 from cbtool.commands import running as r
 from cbtool.errors import UsageError
@@ -27,6 +30,10 @@ def write(
     scheduler: o.Scheduler = None,
     tasks_per_call: r.TasksPerCall = "auto",
     memory: r.Memory = None,
+    budget: c.Budget = None,
+    deadline: c.Deadline = None,
+    explain: c.Explain = False,
+    like: c.Like = None,
     retries: r.Retries = None,
     timeout: r.Timeout = None,
     scratch: r.Scratch = None,
@@ -52,16 +59,24 @@ def write(
     if output is None:
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
-    plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source)
+    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    calls = r.per_call(tasks_per_call)
+    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
+
+    def doing(urls: list[str]) -> Work:
+        return Work("write", unkeyed={"urls": urls})
+
+    goal = (chunks, (size, records), budget, deadline, explain, prices, like)
+    choose = c.chooser(*goal, doing, output, settings, dry_run)
+    plan, urls = r.load(sources, asked, form, index_to, unversioned, some, quiet, dry_run, source, choose)
+    if choose is not None:
+        asked, settings = replace(asked, chunks=len(plan)), replace(settings, predicted=choose.predicted)
     if dry_run:
         from cbtool.stagers.write import shell_lines
 
         r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, output))
         return
-    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    calls = r.per_call(tasks_per_call)
-    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
-    made = r.execute(plan, Work("write", unkeyed={"urls": urls}), output, settings)
+    made = r.execute(plan, doing(urls), output, settings)
     if as_json:
         r.say_report(made, output)
     made.check()
