@@ -34,31 +34,37 @@ class Lambda:
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = read(settings.config)
-        self._service = Service(self.settings)
         self._time_s = settings.timeout_s
-        memory_bytes, time_s = self._service.memory_bytes, self._service.time_s
-        if settings.memory_bytes and memory_bytes and settings.memory_bytes > memory_bytes:
-            has = f"the function {self.settings.function} has {memory_bytes // 2**20} MiB"
-            raise UsageError(f"--memory: {has}", hint="give the function more, or ask for less")
-        if settings.timeout_s and settings.timeout_s > time_s:
-            raise UsageError(
-                f"--timeout: the function {self.settings.function} ends after {time_s:g} s",
-                hint="give the function a longer time-out (up to 900 s), or ask for less",
+        self._service = Service(self.settings)
+        try:
+            self._check(settings)
+            self.limits = Limits(
+                memory_bytes=self._service.memory_bytes,
+                time_s=self._service.time_s,
+                payload_bytes=CALL_BYTES,
+                concurrency=settings.workers or self._service.reserved() or AT_ONCE,
+                remote=True,
+                overhead_s=OVERHEAD_S,
+                price="lambda",
             )
-        self.limits = Limits(
-            memory_bytes=memory_bytes,
-            time_s=time_s,
-            payload_bytes=CALL_BYTES,
-            concurrency=settings.workers or self._service.reserved() or AT_ONCE,
-            remote=True,
-            overhead_s=OVERHEAD_S,
-            price="lambda",
-        )
-        self._service.ready_for(self.limits.concurrency)
+            self._service.ready_for(self.limits.concurrency)
+        except BaseException:
+            self._service.close()
+            raise
         self._open: dict[Future[Frame], Posted | None] = {}
         self._lock = threading.Lock()
         self._n_measured = 0
         self._closing = threading.Event()
+
+    def _check(self, settings: EngineSettings) -> None:
+        """Refuse what the function, whose memory and time are set, does not have."""
+        name, memory_bytes, time_s = self.settings.function, self._service.memory_bytes, self._service.time_s
+        if settings.memory_bytes and memory_bytes and settings.memory_bytes > memory_bytes:
+            hint = "give the function more, or ask for less"
+            raise UsageError(f"--memory: the function {name} has {memory_bytes // 2**20} MiB", hint=hint)
+        if settings.timeout_s and settings.timeout_s > time_s:
+            hint = "give the function a longer time-out (up to 900 s), or ask for less"
+            raise UsageError(f"--timeout: the function {name} ends after {time_s:g} s", hint=hint)
 
     def submit(self, task: Mapping[str, Any]) -> Future[Frame]:
         if self._closing.is_set():

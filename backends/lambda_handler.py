@@ -16,8 +16,9 @@ from cbtool.backends.lambda_payloads import answer_of, failed, task_of
 from cbtool.contracts import Frame
 from cbtool.errors import CbtoolError, TimeLimit
 
-MARGIN_S = 1.0
-"""How long before Lambda ends the sandbox a task is told to stop, so that it can say so and remove its files."""
+MARGIN, MARGIN_S = 0.1, 1.0
+"""How long before Lambda ends the sandbox a task is told to stop, so that it can say so and remove its files: this
+part of its time, and no more than so many seconds."""
 
 worker.start_s = spending.process_age_s()
 # All sandboxes have the same few host names and process numbers; a log stream is of one.
@@ -26,7 +27,8 @@ spending.host = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "").rpartition("]")
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Do the task of *event* and return its frame; only the end of the process itself is an error of Lambda's."""
-    limit_s = min(event.get("time_s", float("inf")), context.get_remaining_time_in_millis() / 1000 - MARGIN_S)
+    left_s = context.get_remaining_time_in_millis() / 1000
+    limit_s = min(event.get("time_s", left_s), left_s - min(MARGIN * left_s, MARGIN_S))
     task: Mapping[str, Any] = {}
     try:
         with _limited(limit_s):

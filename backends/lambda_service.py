@@ -36,8 +36,13 @@ class Service:
 
     def __init__(self, settings: LambdaSettings) -> None:
         self.settings = settings
+        self._session: Any = None
         self._client = self._connect(LONGEST_S, 1)
-        self.memory_bytes, self.time_s = self._configuration()
+        try:
+            self.memory_bytes, self.time_s = self._configuration()
+        except BaseException:
+            self.close()
+            raise
 
     def _connect(self, longest_s: float, at_once: int) -> Any:
         import boto3
@@ -52,8 +57,8 @@ class Service:
             tcp_keepalive=True,  # a network may forget a connection that says nothing for some minutes
         )
         try:
-            session = boto3.Session(region_name=self.settings.region)
-            return session.client("lambda", endpoint_url=self.settings.endpoint, config=how)
+            self._session = self._session or boto3.Session(region_name=self.settings.region)
+            return self._session.client("lambda", endpoint_url=self.settings.endpoint, config=how)
         except (BotoCoreError, ValueError) as error:
             raise answers.trouble(error, self.settings.function) from None
 

@@ -108,9 +108,14 @@ class Front(Web):
     """Whether the keys may read the function's configuration."""
     canned: deque[Answer] = field(default_factory=deque)
     """Answers to give to invocations instead."""
+    held: threading.Event = field(default_factory=threading.Event)
+    """While it is not set, invocations wait for their answers."""
     folder: Path = Path()
     _free: list[Lane] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.held.set()
 
     def invocations(self) -> int:
         return sum(one.path.endswith("/invocations") for one in self.log)
@@ -136,6 +141,7 @@ class Front(Web):
         if "/concurrency" in asked.path:
             limit = {} if self.reserved is None else {"ReservedConcurrentExecutions": self.reserved}
             return Answer(200, JSON, json.dumps(limit).encode())
+        self.held.wait(60)
         if len(body) > REQUEST_BYTES:
             text = f"Request must be smaller than {REQUEST_BYTES} bytes for the InvokeFunction operation"
             return Refusal(413, "RequestTooLargeException", text).answer()
