@@ -89,7 +89,7 @@ class Lambda:
         for future, posted in left.items():
             self.cancel(future)
             if posted is not None:
-                with suppress(CbtoolError):  # the prefix has a rule of its own for what is left behind
+                with suppress(CbtoolError):  # nothing waits for it; a lifecycle rule of the bucket may
                     posted.clear()
         self._service.close()
 

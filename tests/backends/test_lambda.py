@@ -17,7 +17,8 @@ from cbtool.backends.lambda_ import OVERHEAD_S, Lambda, dockerfile, next_step
 from cbtool.backends.lambda_answers import opened
 from cbtool.backends.lambda_image import HANDLER
 from cbtool.backends.lambda_payloads import CALL_BYTES
-from cbtool.contracts import EngineSettings
+from cbtool.batching import Batched
+from cbtool.contracts import Backend, EngineSettings
 from cbtool.errors import ConfigError, NotAllowed, TaskFailed, TimeLimit, TryAgain, Unavailable, UsageError, WorkerDied
 from cbtool.runner import Outcome, run_tasks
 from tests.conftest import S3
@@ -58,7 +59,7 @@ def task(call: str, **fields: Any) -> dict[str, Any]:
     return {"call": HERE + call, **fields}
 
 
-def outcomes(backend: Lambda, *tasks: dict[str, Any], retries: int = 0) -> list[Outcome]:
+def outcomes(backend: Backend, *tasks: dict[str, Any], retries: int = 0) -> list[Outcome]:
     return sorted(run_tasks(tasks, backend, retries=retries), key=lambda one: one.number)
 
 
@@ -187,6 +188,19 @@ def test_a_late_answer_is_dropped(service: Front, tmp_path: Path) -> None:
         until(lambda: not backend._open)
     assert not service.canned
     assert isinstance(future.exception(0), TryAgain)
+
+
+def test_leaving_removes_what_was_stored_for_calls_that_run(s3: S3, service: Front, tmp_path: Path) -> None:
+    with engine(settings_file(service, tmp_path, payloads=f"s3://{s3.bucket}/calls")) as backend:
+        service.held.clear()
+        service.canned.append(DONE)
+        future = backend.submit(task("large", size=1, text="y" * 7_000_000))
+        until(lambda: service.invocations() == 1, 60)
+        (key,) = s3.keys()
+        assert key.startswith("calls/cbtool-") and key.endswith(".task")
+        backend.close()
+        assert s3.keys() == [] and isinstance(future.exception(0), TryAgain)
+        service.held.set()
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -321,16 +335,16 @@ def test_frames_too_large_for_a_call_go_through_s3_and_are_removed(s3: S3, tmp_p
 
 
 def test_frames_too_large_for_a_call_need_a_place(credentials: None, tmp_path: Path) -> None:
-    with front(tmp_path, 1) as one, engine(settings_file(one, tmp_path)) as backend:
+    with front(tmp_path, 1) as one, engine(settings_file(one, tmp_path), workers=1) as backend:
         found = outcomes(backend, task("large", size=1, text="y" * 7_000_000))
         assert one.invocations() == 0
         found += outcomes(backend, task("large", size=7_000_000, text=""))
         half = task("large", size=4_000_000, text="")
         found += outcomes(backend, {"call": "cbtool.backends.worker:perform_many", "tasks": [half, half]})
-        found += outcomes(backend, half)
+        found += outcomes(Batched(backend, 2, 2), half, half, retries=1)
     for one_of, kind in zip(found[:3], (ConfigError, ConfigError, TryAgain), strict=True):
         assert type(one_of.error) is kind and "payloads = " in str(one_of.error.hint)
-    assert found[3].error is None
+    assert [(one_of.error, one_of.attempts) for one_of in found[3:]] == [(None, 2)] * 2, "each alone does"
 
 
 def test_a_place_that_the_function_may_not_use(s3: S3, tmp_path: Path) -> None:
@@ -342,27 +356,33 @@ def test_a_place_that_the_function_may_not_use(s3: S3, tmp_path: Path) -> None:
     assert ["no such bucket" in str(one_of.error) for one_of in found] == [True, True]
 
 
+def warm(backend: Lambda) -> Any:
+    """Have the worker started, for that is no time of a task; return its number."""
+    (found,) = outcomes(backend, task("pid"), retries=9)
+    return found.result
+
+
 def test_the_functions_time_out_is_a_time_limit(credentials: None, tmp_path: Path) -> None:
     with front(tmp_path, 1, timeout_s=2) as one, engine(settings_file(one, tmp_path), workers=1) as backend:
-        found = outcomes(backend, task("stuck", file=str(tmp_path / "mark")), task("echo", n=2))
-    assert isinstance(found[0].error, TimeLimit) and "time-out was over (2 s)" in str(found[0].error)
-    assert found[1].result == {"n": 2}
+        before = warm(backend)
+        (found,) = outcomes(backend, task("stuck", file=str(tmp_path / "mark")))
+        assert isinstance(found.error, TimeLimit) and "time-out was over (2 s)" in str(found.error)
+        assert warm(backend) != before
 
 
 def test_a_task_is_told_to_stop_before_the_function_is_ended(credentials: None, tmp_path: Path) -> None:
     with front(tmp_path, 1, timeout_s=3) as one, engine(settings_file(one, tmp_path), workers=1) as backend:
-        found = outcomes(backend, task("pid"), task("slow", seconds=60), task("pid"))
-    assert isinstance(found[1].error, TimeLimit) and str(found[1].error).startswith("time limit of 2.")
-    assert found[0].result is not None and found[0].result == found[2].result, "the runtime was ended"
+        before = warm(backend)
+        (found,) = outcomes(backend, task("slow", seconds=60))
+        assert isinstance(found.error, TimeLimit) and str(found.error).startswith("time limit of 2.")
+        assert warm(backend) == before, "the runtime was ended"
 
 
 def test_a_time_limit_is_kept_by_the_worker_as_well(credentials: None, tmp_path: Path) -> None:
-    with front(tmp_path, 1) as one, engine(settings_file(one, tmp_path), workers=1, timeout_s=0.5) as backend:
-        first = outcomes(backend, task("pid"))
-        future = backend.submit(task("slow", seconds=60))
-        frame = future.result(30)
-        last = outcomes(backend, task("pid"))
-    assert frame["error"]["kind"] == "TimeLimit" and first[0].result == last[0].result
+    with front(tmp_path, 1) as one, engine(settings_file(one, tmp_path), workers=1, timeout_s=1.0) as backend:
+        before = warm(backend)
+        frame = backend.submit(task("slow", seconds=60)).result(50)
+        assert frame["error"]["kind"] == "TimeLimit" and warm(backend) == before
 
 
 def test_a_function_that_leaves_does_not_end_the_runtime(credentials: None, tmp_path: Path) -> None:
@@ -373,12 +393,12 @@ def test_a_function_that_leaves_does_not_end_the_runtime(credentials: None, tmp_
     assert found[0].result == found[3].result != found[5].result
 
 
-def test_the_emulator_answers_one_call_a_lane_and_others_are_throttled(credentials: None, tmp_path: Path) -> None:
-    """With one lane, four at once: those that find no room wait, and cost no attempt."""
+def test_calls_that_find_no_lane_wait_for_one(credentials: None, tmp_path: Path) -> None:
     with front(tmp_path, 1) as one, engine(settings_file(one, tmp_path), workers=4) as backend:
-        found = outcomes(backend, *(task("slow", seconds=0.2) for _ in range(4)))
-        assert one.invocations() > 4
-    assert [(one_of.error, one_of.attempts) for one_of in found] == [(None, 1)] * 4
+        futures = [backend.submit(task("await_file", file=str(tmp_path / "go"))) for _ in range(4)]
+        until(lambda: one.invocations() > 8, 60)
+        (tmp_path / "go").touch()
+        assert [future.result(60)["result"] for future in futures] == [{}] * 4
 
 
 # --- the image ------------------------------------------------------------------------------------------------------
