@@ -45,7 +45,7 @@ class Lambda:
                 concurrency=settings.workers or self._service.reserved() or AT_ONCE,
                 remote=True,
                 overhead_s=OVERHEAD_S,
-                price="lambda",
+                price="aws_lambda",
             )
             self._service.ready_for(self.limits.concurrency)
         except BaseException:
