@@ -40,6 +40,7 @@ STAGERS = {
 }
 
 BACKENDS = {
+    "lambda": Entry("cbtool.backends.lambda_:Lambda", "a function of your own on AWS Lambda"),
     "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
 }
 

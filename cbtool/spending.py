@@ -12,6 +12,9 @@ from typing import Any
 
 READ, WRITE = "read_s", "write_s"
 
+host: str | None = None
+"""What this worker's machine is called, where its host name is others' as well."""
+
 
 class Spending:
     """Sums that grow, of this process, by name."""
@@ -94,7 +97,7 @@ class Account:
         after = SPENT.sums()
         grown = {name: after[name] - self._before.get(name, 0) for name in after}
         spent: dict[str, Any] = {
-            "worker": f"{os.uname().nodename}/{os.getpid()}",
+            "worker": f"{host or os.uname().nodename}/{os.getpid()}",
             "began": round(self.began, 4),
             "wall_s": round(time.perf_counter() - self._clock, 5),
             "cpu_s": round(_cpu_s() - self._cpu, 4),

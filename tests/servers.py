@@ -117,6 +117,7 @@ def forward(upstream: str, asked: Asked, body: bytes) -> Answer:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are sent apart: the second would wait 40 ms for an ACK
     web: Web
 
     def do_any(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from cbtool.backends.group import process_group, wait_for
 from cbtool.errors import FormatError
+from tests.processes import until
 
 Task = Mapping[str, Any]
 
@@ -72,6 +73,12 @@ def hoard(task: Task) -> dict[str, Any]:
 
 def slow(task: Task) -> dict[str, Any]:
     time.sleep(task["seconds"])
+    return {}
+
+
+def await_file(task: Task) -> dict[str, Any]:
+    """Go on once *file* is there."""
+    until(lambda: os.path.exists(task["file"]), 60)
     return {}
 
 

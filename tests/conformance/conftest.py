@@ -105,7 +105,9 @@ def opened(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture(params=ENGINES)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Every engine, open."""
-    start, _ = ENGINES[request.param]
+    start, kinds = ENGINES[request.param]
+    if "folder" not in kinds:
+        request.getfixturevalue("s3")  # for what the engine itself keeps there
     with start(tmp_path / "engine") as ready, engine(ready.name, ready.settings) as one:
         yield one
 
