@@ -38,6 +38,7 @@ STAGERS = {
 
 BACKENDS = {
     "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
+    "dask": Entry("cbtool.backends.dask:Dask", "a Dask cluster", needs="pip install 'cbtool[dask]'"),
 }
 
 TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers": STAGERS, "backends": BACKENDS}

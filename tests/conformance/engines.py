@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from cbtool.contracts import EngineSettings
+from tests.clusters import dask_processes
 from tests.processes import ROOT
 
 N_WORKERS = 2
@@ -33,10 +37,34 @@ def local(tmp_path: Path) -> Iterator[Ready]:
     yield Ready("local", EngineSettings(N_WORKERS))
 
 
+@contextmanager
+def dask(tmp_path: Path) -> Iterator[Ready]:
+    yield Ready("dask", EngineSettings(N_WORKERS))
+
+
+@contextmanager
+def dask_cluster(tmp_path: Path) -> Iterator[Ready]:
+    address = dask_scheduler()
+    yield Ready("dask", EngineSettings(N_WORKERS, scheduler=address), ["--scheduler", address])
+
+
+@cache
+def dask_scheduler() -> str:
+    """Start a scheduler and a worker of two threads, which all tests of this process share; return the address."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cbtool-dask-"))
+    return stack.enter_context(dask_processes(Path(folder), [N_WORKERS])).address
+
+
 Start = Callable[[Path], AbstractContextManager[Ready]]
 """Starts an engine; the folder, which is not there yet, is for what it wants to keep."""
 
-ENGINES: Mapping[str, tuple[Start, Sequence[str]]] = {"local": (local, ("folder", "s3"))}
+ENGINES: Mapping[str, tuple[Start, Sequence[str]]] = {
+    "local": (local, ("folder", "s3")),
+    "dask": (dask, ("folder",)),
+    "dask-cluster": (dask_cluster, ("folder",)),
+}
 """By name: how it is started, and the stores that its workers reach."""
 
 WORKERS_PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
