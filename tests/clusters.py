@@ -47,13 +47,22 @@ def dask_processes(folder: Path, threads: list[int], more: Mapping[str, str] | N
 
         scheduler = start("scheduler", "--port", "0")
         workers = [start("worker", "--nthreads", str(n), "--no-nanny") for n in threads]
-        until(file.exists, 60)
-        address: str = json.loads(file.read_text())["address"]
-        wait_for_workers(address, len(threads))
+        until(lambda: _address(file) is not None, 60)
+        address = _address(file) or ""
+        _wait_for_workers(address, len(threads))
         yield Cluster(address, scheduler, workers)
 
 
-def wait_for_workers(address: str, n_workers: int) -> None:
+def _address(file: Path) -> str | None:
+    """Return what the scheduler wrote into *file*; None until it is whole."""
+    try:
+        address: str = json.loads(file.read_text())["address"]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return address
+
+
+def _wait_for_workers(address: str, n_workers: int) -> None:
     from distributed import Client
 
     if n_workers:
