@@ -42,6 +42,7 @@ STAGERS = {
 BACKENDS = {
     "lambda": Entry("cbtool.backends.lambda_:Lambda", "a function of your own on AWS Lambda"),
     "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
+    "dask": Entry("cbtool.backends.dask:Dask", "a Dask cluster", needs="pip install 'cbtool[dask]'"),
 }
 
 TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers": STAGERS, "backends": BACKENDS}

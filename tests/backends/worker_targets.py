@@ -46,6 +46,15 @@ def die_once(task: Task) -> dict[str, Any]:
     return {"n": 1}
 
 
+def kill_parent_once(task: Task) -> dict[str, Any]:
+    """Kill the process that started this worker, the first time; *mark* remembers."""
+    if not os.path.exists(task["mark"]):
+        Path(task["mark"]).touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return {"n": 1}
+
+
 def bad_format(task: Task) -> dict[str, Any]:
     raise FormatError("x.gz: bad", hint="unpack it", offset=7)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from cbtool.contracts import EngineSettings
+from tests.clusters import dask_processes
 from tests.lambda_front import front, settings_file
 from tests.processes import ROOT
 
@@ -48,12 +52,34 @@ def on_lambda(tmp_path: Path) -> Iterator[Ready]:
         yield Ready("lambda", EngineSettings(N_WORKERS, config), ["--engine-config", config], ends_tasks=False)
 
 
+@contextmanager
+def dask(tmp_path: Path) -> Iterator[Ready]:
+    yield Ready("dask", EngineSettings(N_WORKERS))
+
+
+@contextmanager
+def dask_cluster(tmp_path: Path) -> Iterator[Ready]:
+    address = dask_scheduler()
+    yield Ready("dask", EngineSettings(N_WORKERS, scheduler=address), ["--scheduler", address])
+
+
+@cache
+def dask_scheduler() -> str:
+    """Start a scheduler and a worker of two threads, which all tests of this process share; return the address."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cbtool-dask-"))
+    return stack.enter_context(dask_processes(Path(folder), [N_WORKERS])).address
+
+
 Start = Callable[[Path], AbstractContextManager[Ready]]
 """Starts an engine; the folder, which is not there yet, is for what it wants to keep."""
 
 ENGINES: Mapping[str, tuple[Start, Sequence[str]]] = {
-    "lambda": (on_lambda, ("s3",)),
     "local": (local, ("folder", "s3")),
+    "lambda": (on_lambda, ("s3",)),
+    "dask": (dask, ("folder",)),
+    "dask-cluster": (dask_cluster, ("folder",)),
 }
 """By name: how it is started, and the stores that its workers reach."""
 
