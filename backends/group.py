@@ -107,3 +107,15 @@ def _held() -> Iterator[None]:
             signal.signal(number, handler)
         if caught:
             signal.raise_signal(caught[0])
+
+
+def in_session(leader: int) -> list[int]:
+    """Return the processes that live in the session that *leader* began (proc(5): the fourth field behind the name)."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat", "rb") as file:
+                state, _, _, session = file.read().rpartition(b")")[2].split()[:4]
+                if int(session) == leader and state not in (b"Z", b"X"):
+                    found.append(int(name))
+    return found

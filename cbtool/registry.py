@@ -41,6 +41,11 @@ STAGERS = {
 
 BACKENDS = {
     "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
+    "lithops": Entry(
+        "cbtool.backends.lithops:Lithops",
+        "serverless functions of any cloud, Kubernetes; or this machine",
+        needs="pip install 'cbtool[lithops]'",
+    ),
 }
 
 TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers": STAGERS, "backends": BACKENDS}

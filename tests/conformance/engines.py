@@ -26,6 +26,8 @@ class Ready:
     """What a driver needs to be told."""
     ends_tasks: bool = True
     """Whether a task that is cancelled ends with all that it started; if not, it comes to its own end."""
+    limit_s: float = 2.0
+    """A time limit that a task keeps which does nothing."""
 
 
 @contextmanager
@@ -33,10 +35,24 @@ def local(tmp_path: Path) -> Iterator[Ready]:
     yield Ready("local", EngineSettings(N_WORKERS))
 
 
+@contextmanager
+def lithops(tmp_path: Path) -> Iterator[Ready]:
+    """Lithops on this machine, whatever it is configured for elsewhere."""
+    tmp_path.mkdir()
+    config = tmp_path / "lithops.yaml"
+    config.write_text("lithops: {backend: localhost, storage: localhost}\n")
+    settings = EngineSettings(N_WORKERS, config=str(config))
+    # Each call starts an interpreter, which takes its time where there is much to do.
+    yield Ready("lithops", settings, ("--engine-config", str(config)), limit_s=10.0)
+
+
 Start = Callable[[Path], AbstractContextManager[Ready]]
 """Starts an engine; the folder, which is not there yet, is for what it wants to keep."""
 
-ENGINES: Mapping[str, tuple[Start, Sequence[str]]] = {"local": (local, ("folder", "s3"))}
+ENGINES: Mapping[str, tuple[Start, Sequence[str]]] = {
+    "local": (local, ("folder", "s3")),
+    "lithops": (lithops, ("folder",)),
+}
 """By name: how it is started, and the stores that its workers reach."""
 
 WORKERS_PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
