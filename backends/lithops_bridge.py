@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -67,6 +68,8 @@ class Bridge:
         self.executor = lithops.FunctionExecutor(config=opening["config"], log_level=None, **opening["overrides"])
         handler = self.executor.compute_handler
         self.is_here = self.executor.backend == "localhost" and handler.environment.value == "default"
+        if self.is_here and handler.runtime_name == sys.executable:
+            self._tell_of_this_interpreter()
         self.calls: dict[int, Call] = {}
         self.unwanted: set[int] = set()
         self.leaving: set[int] = set()
@@ -77,6 +80,18 @@ class Bridge:
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.sender.start()
         self.watcher.start()
+
+    def _tell_of_this_interpreter(self) -> None:
+        """Spare Lithops the start of one to ask for what is known; its packages matter only to who ships modules."""
+        from lithops.storage.storage import RUNTIME_META_CACHE
+
+        key = self.executor.compute_handler.get_runtime_key(sys.executable)
+        RUNTIME_META_CACHE[f"lithops.runtimes/{key}.meta.json"] = {
+            "preinstalls": [],
+            "lithops_version": version("lithops"),
+            "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "runtime_timeout": None,
+        }
 
     def limits(self) -> dict[str, Any]:
         """Return what the backend allows, as fields of `Limits`."""
