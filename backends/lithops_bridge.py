@@ -26,7 +26,7 @@ from cbtool.backends import group, worker
 from cbtool.backends.lithops_errors import refusal, trouble
 from cbtool.backends.lithops_worker import carry
 from cbtool.contracts import Frame
-from cbtool.errors import CbtoolError, WorkerDied, describe
+from cbtool.errors import CbtoolError, ConfigError, WorkerDied, describe
 
 TICK_S = 0.02
 GATHER_S = 0.03
@@ -68,6 +68,8 @@ class Bridge:
         self.executor = lithops.FunctionExecutor(config=opening["config"], log_level=None, **opening["overrides"])
         handler = self.executor.compute_handler
         self.is_here = self.executor.backend == "localhost" and handler.environment.value == "default"
+        if self.is_here and shutil.which(handler.runtime_name) is None:
+            raise ConfigError(f"lithops: {handler.runtime_name}: no such interpreter", hint="see localhost: runtime")
         if self.is_here and handler.runtime_name == sys.executable:
             self._tell_of_this_interpreter()
         self.calls: dict[int, Call] = {}
@@ -163,7 +165,7 @@ class Bridge:
         return found
 
     def _map(self, tasks: Sequence[Any]) -> Sequence[Any]:
-        here = {"here": self.opening["here"]} if self.is_here else {}
+        here = {"here": {**self.opening["here"], "bridge": os.getpid()}} if self.is_here else {}
         futures = self.executor.map(
             carry,
             [(json.dumps({"task": task, **here}),) for task in tasks],
@@ -210,13 +212,15 @@ class Bridge:
 
     def _is_dead(self, call: Call) -> bool:
         """Say whether the process of *call* has ended and left no word; what it wrote was there before it ended."""
-        latch = self.executor.compute_handler.env.jobs.get(call.future.job_key)
-        if latch is None or not latch.done:
+        latch = self.executor.compute_handler.env.jobs[call.future.job_key]
+        if not latch.done and (call.leader is None or group.is_alive(call.leader)):
             return False
         future, store = call.future, self.executor.internal_storage
         if store.get_call_status(future.executor_id, future.job_id, future.call_id):
             return False
         self.executor.job_monitor.remove([future])
+        if call.leader is not None:
+            self.leaving.add(call.leader)
         return True
 
     def _end(self, call: Call) -> None:

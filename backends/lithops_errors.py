@@ -10,6 +10,8 @@ SETUP = "cbtool backends setup lithops -o DIR/ writes what the workers run in"
 
 def refusal(error: BaseException) -> CbtoolError:
     """Return what to say when Lithops could not be set up, or took no tasks: a setting is wrong, or nobody answers."""
+    if isinstance(error, CbtoolError):
+        return error
     said = f"lithops: {_line(error)}"
     names = [kind.__name__ for kind in type(error).__mro__]
     if isinstance(error, ModuleNotFoundError):
