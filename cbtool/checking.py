@@ -16,7 +16,7 @@ from cbtool.source import open_source
 
 
 def check(
-    name: str, settings: EngineSettings, *, source: str | None = None, output: str | None = None, n_tasks: int = 16
+    name: str, settings: EngineSettings, *, source: str | None = None, output: str | None = None, n_tasks: int = 8
 ) -> dict[str, Any]:
     """Have workers of the engine answer, look at *source* and write to *output*; return its versions and times.
 

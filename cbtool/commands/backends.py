@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,7 +28,7 @@ def backends(
     output: Output = None,
     source: Source = None,
     extras: Extras = None,
-    tasks: Tasks = 16,
+    tasks: Tasks = 8,
     workers: o.Workers = None,
     engine_config: o.EngineConfig = None,
     scheduler: o.Scheduler = None,
@@ -69,18 +68,16 @@ def backends(
 
 
 def _set_up(name: str, output: str | None, extras: str | None, config: str | None, quiet: bool) -> None:
+    from cbtool.destination import open_destination
     from cbtool.extras import checked, installed
-    from cbtool.output import open_output
     from cbtool.setup import written
 
     if output is None:
         raise UsageError("backends setup: where to?", hint=f"cbtool backends setup {name} -o image/")
     wanted = installed() if extras is None else checked(extras.split(","))
     text, steps = written(name, wanted, output, config)
-    path = Path(output) / "Dockerfile"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_output(str(path)) as file:
-        file.write(text.encode())
-    o.note(quiet)(f"{path} is written; next:")
+    folder = open_destination(output)
+    folder.replace("Dockerfile", [text.encode()])
+    o.note(quiet)(f"{folder.locate('Dockerfile')} is written; next:")
     if not quiet:
         typer.echo(steps, err=True, nl=False)
