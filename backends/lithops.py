@@ -95,6 +95,9 @@ class Lithops:
         if hasattr(self, "process"):
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_WR)
+            if not hasattr(self, "_listener"):
+                # It is not open yet, or could not be: nothing runs, and Lithops may be waiting for who does not answer.
+                group.kill(self.process.pid)
             try:
                 self.process.wait(LEAVE_S)
             except subprocess.TimeoutExpired:

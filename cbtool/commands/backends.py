@@ -70,7 +70,7 @@ def backends(
 def _set_up(name: str, output: str | None, extras: str | None, config: str | None, quiet: bool) -> None:
     from cbtool.destination import open_destination
     from cbtool.extras import checked, installed
-    from cbtool.setup import written
+    from cbtool.image import written
 
     if output is None:
         raise UsageError("backends setup: where to?", hint=f"cbtool backends setup {name} -o image/")
