@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,12 +79,23 @@ def test_a_file_that_is_not_there_is_said_wherever_it_was_named(tmp_path: Path) 
         ({"lithops": None}, "aws_lambda"),
     ],
 )
-def test_the_backend_is_the_one_that_lithops_takes(config: dict[str, object], backend: str) -> None:
-    from lithops.config import _resolve_mode_and_backend
-
+def test_the_backend_is_the_one_that_lithops_takes(tmp_path: Path, config: dict[str, Any], backend: str) -> None:
     assert backend_of(config) == backend
-    theirs = {**config, "lithops": dict(config["lithops"] or {})}  # type: ignore[call-overload]
-    assert _resolve_mode_and_backend(theirs)[0] == backend
+    # Lithops makes folders where it is imported.
+    ask = (
+        "import json, sys; from lithops.config import _resolve_mode_and_backend as ask; c = json.load(sys.stdin);"
+        "c['lithops'] = c['lithops'] or {}; print(ask(c)[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        input=json.dumps(config),
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"{backend}\n"
 
 
 class ClientError(Exception):
