@@ -256,7 +256,9 @@ class Bridge:
         for leader in list(self.leaving):
             left = group.in_session(leader)
             if leader not in left or self.closing.is_set():
+                # Again until none is left: one may have been started since they were counted.
                 _kill(left)
+            if not left:
                 self.leaving.discard(leader)
 
 
