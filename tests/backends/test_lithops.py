@@ -162,8 +162,8 @@ def test_its_storage_may_be_elsewhere_and_is_left_empty(home: Path, s3: S3) -> N
     config = home / "config"
     config.write_text(
         "lithops: {backend: localhost, storage: aws_s3, monitoring_interval: 0.1}\n"
-        f"aws: {{region: us-east-1, access_key_id: AKTEST, secret_access_key: SKTESTSKTEST}}\n"
-        f"aws_s3: {{storage_bucket: {s3.bucket}, endpoint: '{s3.endpoint}'}}\n"
+        "aws: {region: us-east-1, access_key_id: AKTEST, secret_access_key: SKTESTSKTEST}\n"
+        f"aws_s3: {{storage_bucket: {s3.bucket}}}\n"
     )
     backend = Lithops(EngineSettings(1, config=str(config)))
     try:
