@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
@@ -78,8 +79,8 @@ class Bridge:
         self.tasks: SimpleQueue[tuple[int, Any] | None] = SimpleQueue()
         self.closing = threading.Event()
         self.pool = ThreadPoolExecutor(READERS)
-        self.sender = threading.Thread(target=self._send, daemon=True)
-        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.sender = threading.Thread(target=_to_its_end, args=(self._send,), daemon=True)
+        self.watcher = threading.Thread(target=_to_its_end, args=(self._watch,), daemon=True)
         self.sender.start()
         self.watcher.start()
 
@@ -132,7 +133,9 @@ class Bridge:
         self.calls.pop(number, None)
         self.unwanted.discard(number)
         fields = {"trouble": describe(frame)} if isinstance(frame, CbtoolError) else {"frame": frame}
-        self.channel.send(json.dumps({"number": number, **fields}).encode())
+        # Should the driver be gone, there is nobody to tell.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.channel.send(json.dumps({"number": number, **fields}).encode())
 
     # --- the thread that sends -----------------------------------------------------------------------------------
 
@@ -156,12 +159,10 @@ class Bridge:
             return []
         time.sleep(GATHER_S)
         found: list[tuple[int, Any]] = []
-        try:
+        with suppress(Empty):
             while (one := self.tasks.get_nowait()) is not None:
                 found.append(one)
             self.tasks.put(None)
-        except Empty:
-            pass
         return found
 
     def _map(self, tasks: Sequence[Any]) -> Sequence[Any]:
@@ -262,19 +263,25 @@ class Bridge:
                 self.leaving.discard(leader)
 
 
-def _signal_group(leader: int, number: int) -> None:
+def _to_its_end(run: Callable[[], None]) -> None:
+    """Do the work of a thread; without it this process is of no use, and ends, which the driver sees."""
     try:
+        run()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _signal_group(leader: int, number: int) -> None:
+    with suppress(ProcessLookupError):
         os.killpg(leader, number)
-    except ProcessLookupError:
-        pass
 
 
 def _kill(processes: Sequence[int]) -> None:
     for process in processes:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def main(descriptor: int, folder: str) -> None:
