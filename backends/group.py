@@ -107,3 +107,21 @@ def _held() -> Iterator[None]:
             signal.signal(number, handler)
         if caught:
             signal.raise_signal(caught[0])
+
+
+def is_alive(process: int) -> bool:
+    """Say whether *process* is there, and more than a status that nobody has asked for."""
+    return _session_of(process) is not None
+
+
+def in_session(leader: int) -> list[int]:
+    """Return the processes that live in the session that *leader* began."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _session_of(int(name)) == leader]
+
+
+def _session_of(process: int) -> int | None:
+    """Return the session of a process that lives (proc(5): the state and the fourth field behind the name)."""
+    with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{process}/stat", "rb") as file:
+        state, _, _, session = file.read().rpartition(b")")[2].split()[:4]
+        return int(session) if state not in (b"Z", b"X") else None
+    return None

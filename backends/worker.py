@@ -61,8 +61,7 @@ def main(descriptor: int, parent: int) -> None:
     os.dup2(2, 1)
     # The thread that feeds a command would else keep the one that reads it waiting for 5 ms at each turn.
     sys.setswitchinterval(SWITCH_S)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    heed_signals()
     channel = Channel(descriptor)
     group.announce = lambda pgid: channel.send(b'{"group":%d}' % pgid)
     threading.Thread(target=_watch, args=(descriptor, parent), daemon=True).start()
@@ -79,7 +78,7 @@ def main(descriptor: int, parent: int) -> None:
         pass
     finally:
         sys.stderr.flush()
-        _leave()
+        leave()
 
 
 def perform(task: Mapping[str, Any]) -> Frame:
@@ -102,6 +101,12 @@ def perform_many(task: Mapping[str, Any]) -> dict[str, Any]:
     return {"frames": [perform(one) for one in task["tasks"]]}
 
 
+def heed_signals() -> None:
+    """Take SIGINT and SIGTERM for the wish to stop: what runs unwinds, by `Stopped`, or is ended after `GRACE_S`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     # Once: a second signal must not break off the unwinding.
     for stop in (signal.SIGINT, signal.SIGTERM):
@@ -112,10 +117,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _give_up() -> None:
     time.sleep(GRACE_S)
-    _leave()
+    leave()
 
 
-def _leave() -> None:
+def leave() -> None:
     """End at once, with all that the tasks started and left behind: groups, children in this group, threads."""
     group.kill_groups()
     if os.getpgrp() == os.getpid():

@@ -38,7 +38,8 @@ class Batched:
 
     def __init__(self, backend: Backend, per_call: int | None, total: int) -> None:
         self.backend, self.per_call, self._left = backend, per_call, total
-        most = min(per_call or MOST, max(1, math.ceil(total / backend.limits.concurrency)))
+        self._share = max(1, math.ceil(total / backend.limits.concurrency))
+        most = min(per_call or MOST, self._share)
         self.limits = replace(backend.limits, concurrency=backend.limits.concurrency * most)
         self._waiting: deque[_Item] = deque()
         self._calls: dict[Future[Frame], Sequence[_Item]] = {}
@@ -70,13 +71,14 @@ class Batched:
 
     def size(self) -> int:
         """Return how many tasks the next call should hold."""
-        if self.per_call is None and not self._measured:
-            return 1
-        even = math.ceil(self._left / self.backend.limits.concurrency)
         if self.per_call is not None:
-            return max(1, min(self.per_call, even))
-        mean_s = max(self._seconds / self._measured, 1e-6)
-        return max(1, min(MOST, even, math.ceil(WORTH * self.backend.limits.overhead_s / mean_s)))
+            return max(1, min(self.per_call, self._share))
+        if not self._measured:
+            return 1
+        even = self._left / self.backend.limits.concurrency
+        # So many tasks take as long as the engine's part of a call: below that, evenness at the end costs more.
+        matching = self.backend.limits.overhead_s / max(self._seconds / self._measured, 1e-6)
+        return max(1, min(MOST, math.ceil(max(even, matching)), math.ceil(WORTH * matching)))
 
     def _send(self, *, whole: bool) -> None:
         """Make calls while the engine has places: with *whole* of full batches only, the rest is given a moment."""

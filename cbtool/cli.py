@@ -32,7 +32,7 @@ COMMANDS = {
     "status": ("cbtool.commands.status:status", "Say what a run has done, what runs, and what is left."),
     "verify": ("cbtool.commands.verify:verify", "Prove that the chunks together are the source."),
     "formats": ("cbtool.commands.formats:formats", "List the formats."),
-    "backends": ("cbtool.commands.formats:backends", "List the engines."),
+    "backends": ("cbtool.commands.backends:backends", "List the engines, set one up, or check that it works."),
 }
 
 

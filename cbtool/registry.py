@@ -43,6 +43,11 @@ BACKENDS = {
     "lambda": Entry("cbtool.backends.lambda_:Lambda", "a function of your own on AWS Lambda"),
     "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
     "dask": Entry("cbtool.backends.dask:Dask", "a Dask cluster", needs="pip install 'cbtool[dask]'"),
+    "lithops": Entry(
+        "cbtool.backends.lithops:Lithops",
+        "serverless functions of any cloud, Kubernetes; or this machine",
+        needs="pip install 'cbtool[lithops]'",
+    ),
 }
 
 TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers": STAGERS, "backends": BACKENDS}

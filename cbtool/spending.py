@@ -112,9 +112,9 @@ def total(spent: Iterable[Mapping[str, Any]], name: str) -> float:
     return float(sum(one.get(name, 0) for one in spent))
 
 
-def process_age_s() -> float:
-    """Return how long ago this process was started."""
-    with open("/proc/self/stat", "rb") as file:
+def process_age_s(process: int | None = None) -> float:
+    """Return how long ago *process*, or this one, was started."""
+    with open(f"/proc/{process or 'self'}/stat", "rb") as file:
         ticks = int(file.read().rpartition(b")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 

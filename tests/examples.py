@@ -15,6 +15,8 @@ from benchmarks.generate import reads
 from tests.conftest import S3
 
 BIN = Path(sys.executable).parent
+HERE = '{"lithops": {"backend": "localhost", "storage": "localhost"}}'
+"""What Lithops is to be configured for, whatever it is on the machine of the tests."""
 ALIGNER = "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nsed -n 's/^@//p' \"$1\"\n"
 BUCKET = "bucket"
 N_READS = 3000
@@ -24,6 +26,7 @@ def bash(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run *command* in *folder*, with this environment's cbtool first on PATH."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}{os.pathsep}{folder / 'stubs'}"
     settings = os.environ | {"PATH": path, "XDG_CACHE_HOME": str(folder / "cache"), "XDG_CONFIG_HOME": str(folder)}
+    settings["LITHOPS_CONFIG"] = HERE
     return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", command],
         cwd=folder,

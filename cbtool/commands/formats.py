@@ -1,4 +1,4 @@
-"""``cbtool formats`` and ``cbtool backends``: what there is."""
+"""``cbtool formats``: what there is."""
 
 from __future__ import annotations
 
@@ -13,20 +13,11 @@ def formats(as_json: o.Json = False) -> None:
       cbtool formats
       cbtool formats --json
     """
-    _list("partitioners", as_json)
+    list_entries("partitioners", as_json)
 
 
-def backends(as_json: o.Json = False) -> None:
-    """List the engines, and what to install for those that cannot be used yet.
-
-    \b
-    Examples:
-      cbtool backends
-    """
-    _list("backends", as_json)
-
-
-def _list(kind: str, as_json: bool) -> None:
+def list_entries(kind: str, as_json: bool) -> None:
+    """Print the *kind* ("partitioners", "backends") that there are, and what each lacks."""
     from cbtool.errors import ConfigError
     from cbtool.registry import entries, load
     from cbtool.tables import show_rows

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,10 @@ def echo(task: Task) -> dict[str, Any]:
 
 def pid(task: Task) -> dict[str, Any]:
     return {"pid": os.getpid(), "parent": os.getppid()}
+
+
+def folder(task: Task) -> dict[str, Any]:
+    return {"folder": tempfile.gettempdir()}
 
 
 def chatter(task: Task) -> dict[str, Any]:

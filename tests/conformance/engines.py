@@ -32,6 +32,8 @@ class Ready:
     """What a driver needs to be told."""
     ends_tasks: bool = True
     """Whether a task that is cancelled ends with all that it started; if not, it comes to its own end."""
+    limit_s: float = 2.0
+    """A time limit that a task keeps which does nothing."""
 
 
 @contextmanager
@@ -72,6 +74,17 @@ def dask_scheduler() -> str:
     return stack.enter_context(dask_processes(Path(folder), [N_WORKERS])).address
 
 
+@contextmanager
+def lithops(tmp_path: Path) -> Iterator[Ready]:
+    """Lithops on this machine, whatever it is configured for elsewhere."""
+    tmp_path.mkdir()
+    config = tmp_path / "lithops.yaml"
+    config.write_text("lithops: {backend: localhost, storage: localhost}\n")
+    settings = EngineSettings(N_WORKERS, config=str(config))
+    # Each call starts an interpreter, which takes its time where there is much to do.
+    yield Ready("lithops", settings, ("--engine-config", str(config)), limit_s=10.0)
+
+
 Start = Callable[[Path], AbstractContextManager[Ready]]
 """Starts an engine; the folder, which is not there yet, is for what it wants to keep."""
 
@@ -80,6 +93,7 @@ ENGINES: Mapping[str, tuple[Start, Sequence[str]]] = {
     "lambda": (on_lambda, ("s3",)),
     "dask": (dask, ("folder",)),
     "dask-cluster": (dask_cluster, ("folder",)),
+    "lithops": (lithops, ("folder",)),
 }
 """By name: how it is started, and the stores that its workers reach."""
 

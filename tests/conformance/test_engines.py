@@ -84,13 +84,12 @@ def test_a_task_out_of_memory_fails_alone(backend: Backend) -> None:
 
 def test_a_task_over_its_time_fails_alone(reached: Reached) -> None:
     ready, _ = reached
-    settings = EngineSettings(N_WORKERS, ready.settings.config, ready.settings.scheduler, timeout_s=2.0)
+    settings = EngineSettings(N_WORKERS, ready.settings.config, ready.settings.scheduler, timeout_s=ready.limit_s)
     with open_engine(ready.name, settings) as backend:
         # What the engine takes to start is no time of a task.
         outcomes(backend, [task("echo", n=n) for n in range(2 * N_WORKERS)])
-        found = outcomes(
-            backend, [task("echo", n=0), task("slow", seconds=20), task("echo", n=2)], retries=0, timeout_s=2.0
-        )
+        tasks = [task("echo", n=0), task("slow", seconds=60), task("echo", n=2)]
+        found = outcomes(backend, tasks, retries=0, timeout_s=ready.limit_s)
     assert isinstance(found[1].error, TimeLimit)
     assert [found[0].result, found[2].result] == [{"n": 0}, {"n": 2}]
 
