@@ -21,16 +21,16 @@ from typing import Any
 
 from benchmarks import machine
 from cbtool.asked import Options
-from cbtool.choosing import Wish
-from cbtool.chosen import Asked, Chosen, choose_plan
+from cbtool.choice.choosing import Wish
+from cbtool.choice.chosen import Asked, Chosen, choose_plan
+from cbtool.choice.model import predict
+from cbtool.choice.prices import load
+from cbtool.choice.probing import slices
 from cbtool.contracts import EngineSettings
 from cbtool.destination import open_destination
 from cbtool.job import Engine, Work, run_job
 from cbtool.ledger import records
-from cbtool.model import predict
 from cbtool.plan import Plan
-from cbtool.prices import load
-from cbtool.probing import slices
 from cbtool.session import engine, make_plan
 
 COUNTS = (1, 2, 3, 4, 6, 8, 16, 32, 64, 256)

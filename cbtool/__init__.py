@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cbtool.api import partition, read_plan, run, shuffle, verify
     from cbtool.chunk import Chunk
     from cbtool.errors import CbtoolError, ChunksFailed
-    from cbtool.keys import Key
     from cbtool.plan import Plan
+    from cbtool.sorting.keys import Key
 
 HOMES = {
     "partition": "cbtool.api",
@@ -25,7 +25,7 @@ HOMES = {
     "shuffle": "cbtool.api",
     "verify": "cbtool.api",
     "Chunk": "cbtool.chunk",
-    "Key": "cbtool.keys",
+    "Key": "cbtool.sorting.keys",
     "Plan": "cbtool.plan",
     "CbtoolError": "cbtool.errors",
     "ChunksFailed": "cbtool.errors",

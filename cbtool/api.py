@@ -14,9 +14,9 @@ from cbtool.contracts import EngineSettings
 from cbtool.destination import open_destination
 from cbtool.errors import CbtoolError, StaleError
 from cbtool.job import Engine, call_on_chunks
-from cbtool.keys import Key, KeyFunction
 from cbtool.plan import Plan
-from cbtool.shuffling import Route, shuffled
+from cbtool.sorting.keys import Key, KeyFunction
+from cbtool.sorting.shuffle import Route, shuffled
 from cbtool.units import parse_size
 from cbtool.verifying import verify as hold
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from cbtool.chunk import Chunk
 from cbtool.destination import Destination, Folder, safe
-from cbtool.drivers import Beat, drivers
 from cbtool.errors import CannotWrite, FormatError, MissingInput
 from cbtool.output import told
+from cbtool.report.drivers import Beat, drivers
 
 HOME = ".cbtool/"
 RUN, PLAN, OUTPUTS = HOME + "run.json", HOME + "plan.jsonl", HOME + "outputs.jsonl"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cbtool.errors import CbtoolError
 from cbtool.events import JobEvent
-from cbtool.measures import measure
+from cbtool.report.measures import measure
 from cbtool.units import show_seconds, show_size
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-from cbtool.blocks import Block, Shape, blocks_of, blocks_of_records, room
 from cbtool.chunk import Chunk
 from cbtool.destination import open_destination
 from cbtool.detect import partitioner
 from cbtool.errors import UsageError
-from cbtool.keys import Key
 from cbtool.ledger import HOME
 from cbtool.reading import chunk_of, open_parts
-from cbtool.runs import Writer
+from cbtool.sorting.blocks import Block, Shape, blocks_of, blocks_of_records, room
+from cbtool.sorting.keys import Key
+from cbtool.sorting.runs import Writer
 from cbtool.source import open_source
 
 STEP = HOME + "shuffle/"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from cbtool.blocks import Shape, room
 from cbtool.chunk import Chunk
 from cbtool.destination import open_destination
 from cbtool.errors import FormatError
-from cbtool.keys import Key
-from cbtool.merging import merged, window_bytes
 from cbtool.reading import chunk_of
+from cbtool.sorting.blocks import Shape, room
+from cbtool.sorting.keys import Key
+from cbtool.sorting.merging import merged, window_bytes
 from cbtool.source import Source, open_source
 from cbtool.stagers.shuffle import shape_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cbtool.account import Account, account
 from cbtool.chunk import Chunk, PartOf, SourceRanges
-from cbtool.drivers import Beat
+from cbtool.report.account import Account, account
+from cbtool.report.drivers import Beat
 
 T0 = 1_760_000_000.0
 

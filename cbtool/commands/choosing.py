@@ -13,11 +13,11 @@ from cbtool.commands import options as o
 from cbtool.errors import MissingInput, UsageError
 
 if TYPE_CHECKING:
-    from cbtool.choosing import Wish
+    from cbtool.choice.choosing import Wish
+    from cbtool.choice.prices import Prices
     from cbtool.commands.running import Settings
     from cbtool.job import Engine, Work
     from cbtool.plan import Plan
-    from cbtool.prices import Prices
 
 Budget = Annotated[
     float | None,
@@ -56,8 +56,8 @@ class Chooser:
         if self.output is not None and not self.settings.force and (begun := _begun(self.output)):
             say(f"{self.output}: a run of {begun} chunks has begun there, and goes on")
             return cut(begun)
-        from cbtool.chosen import Asked, choose_plan
-        from cbtool.explaining import explain
+        from cbtool.choice.chosen import Asked, choose_plan
+        from cbtool.choice.explaining import explain
 
         if self.like is None:
             say("doing some small chunks first, to choose the number of chunks")
@@ -110,8 +110,8 @@ def chooser(
         return None
     if chunks not in (None, "auto") or any(one is not None for one in others):
         raise UsageError("--budget and --deadline choose the number of chunks", hint="-n auto, and nothing else")
-    from cbtool.choosing import Wish
-    from cbtool.prices import load
+    from cbtool.choice.choosing import Wish
+    from cbtool.choice.prices import load
 
     return Chooser(Wish(budget, deadline), load(prices), like, explain, work, output, settings, dry_run)
 

@@ -94,6 +94,6 @@ def note(quiet: bool) -> Any:
 
 def prices(path: str | None) -> Any:
     """Return the price table at *path*, or the one that comes with cbtool."""
-    from cbtool.prices import load
+    from cbtool.choice.prices import load
 
     return load(path)

@@ -16,10 +16,10 @@ from cbtool.errors import UsageError
 
 if TYPE_CHECKING:
     from cbtool.asked import Options
+    from cbtool.choice.explaining import Against
     from cbtool.contracts import Backend
     from cbtool.destination import Destination
     from cbtool.events import JobEvent
-    from cbtool.explaining import Against
     from cbtool.job import Engine, Report, Work
     from cbtool.plan import Plan
     from cbtool.progress import Teller
@@ -286,7 +286,7 @@ def _reporting(
         return nullcontext(lambda event: None)
     if settings.report == "-":
         raise UsageError("--report -: stdout is where outputs go", hint="--report run.html")
-    from cbtool.reporting import reporting
+    from cbtool.report.reporting import reporting
 
     engine, prices = (settings.backend, backend.limits), partial(o.prices, settings.prices)
     return reporting(settings.report, plan, work, destination, engine, prices, time.time)
@@ -347,7 +347,7 @@ def _against(predicted: Mapping[str, Any] | None) -> Against | None:
     """Return what holds the run against what was *predicted* of it, if anything was."""
     if predicted is None:
         return None
-    from cbtool.explaining import Against
+    from cbtool.choice.explaining import Against
 
     return Against(predicted)
 

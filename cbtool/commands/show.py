@@ -40,15 +40,15 @@ def show(
 
 
 def _show_plan(plan: Plan, chunks: bool, svg: str | None, html: str | None, as_json: bool) -> None:
-    from cbtool.picture import facts, rows, strip
+    from cbtool.report.picture import facts, rows, strip
     from cbtool.tables import show_facts, show_rows
 
     if svg is not None:
-        from cbtool import plan_svg
+        from cbtool.report import plan_svg
 
         _write(svg, lambda: plan_svg.strip(list(plan), alone=True))
     if html is not None:
-        from cbtool.plan_html import plan_page
+        from cbtool.report.plan_html import plan_page
 
         _write(html, lambda: plan_page(plan))
     if "-" in (svg, html):
@@ -65,18 +65,18 @@ def _show_run(
     where: str, chunks: bool, svg: str | None, html: str | None, price_table: str | None, as_json: bool
 ) -> None:
     from cbtool.destination import open_destination
-    from cbtool.picture import timeline
-    from cbtool.run_facts import facts, rows, shown
-    from cbtool.seen import look
+    from cbtool.report.picture import timeline
+    from cbtool.report.run_facts import facts, rows, shown
+    from cbtool.report.seen import look
     from cbtool.tables import show_facts, show_rows
 
     of = look(open_destination(where), o.prices(price_table))
     if svg is not None:
-        from cbtool import timeline_svg
+        from cbtool.report import timeline_svg
 
         _write(svg, lambda: timeline_svg.timeline(of, alone=True))
     if html is not None:
-        from cbtool.report_html import run_page
+        from cbtool.report.report_html import run_page
 
         _write(html, lambda: run_page(of))
     if "-" in (svg, html):

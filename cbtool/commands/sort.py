@@ -16,9 +16,9 @@ from cbtool.errors import UsageError
 if TYPE_CHECKING:
     from cbtool.contracts import Backend
     from cbtool.job import Report
-    from cbtool.keys import Key
     from cbtool.plan import Plan
-    from cbtool.shuffling import Route
+    from cbtool.sorting.keys import Key
+    from cbtool.sorting.shuffle import Route
 
 
 def sort(
@@ -94,7 +94,7 @@ def _key(
     key: str | None, separator: str, numeric: bool, reverse: bool, key_bytes: str | None, record_size: int | None
 ) -> Key:
     """Return the key that the options describe; UsageError if they do not make one."""
-    from cbtool.keys import Key
+    from cbtool.sorting.keys import Key
 
     if key is not None and (key_bytes is not None or record_size is not None):
         raise UsageError("-k is for fields of lines", hint="records of a fixed size: --key-bytes A:B")
@@ -151,7 +151,7 @@ class _Asked:
         """Sort into parts beside the file *output*, or for stdout into a scratch place, and join them."""
         from cbtool.destination import open_destination
         from cbtool.session import engine
-        from cbtool.sorting import join
+        from cbtool.sorting.sort import join
         from cbtool.stagers.scratch import scratch_place_for
 
         route = self.route(settings)
@@ -168,7 +168,7 @@ class _Asked:
         from cbtool.commands.interrupt import drained_on_interrupt
         from cbtool.destination import open_destination
         from cbtool.naming import safe, stem_and_suffix
-        from cbtool.sorting import sort as work
+        from cbtool.sorting.sort import sort as work
 
         stem, suffix = stem_and_suffix(route.plan[0].sources[0].uri, ".txt" if self.form == "text" else ".bin")
         with r.Steps(settings) as steps, drained_on_interrupt(settings.quiet) as is_stopping:
@@ -186,8 +186,8 @@ class _Asked:
         """Cut the sources, for the work and for a sample."""
         from cbtool.asked import Options
         from cbtool.session import make_plan, opened
-        from cbtool.shuffling import Route
-        from cbtool.sorting import CHUNK_BYTES, MOST_CHUNKS, PART_BYTES, SAMPLED, SAMPLED_BYTES
+        from cbtool.sorting.shuffle import Route
+        from cbtool.sorting.sort import CHUNK_BYTES, MOST_CHUNKS, PART_BYTES, SAMPLED, SAMPLED_BYTES
         from cbtool.units import parse_size
 
         with opened(self.sources, unversioned=self.unversioned) as found:

@@ -29,7 +29,7 @@ def status(
 
     from cbtool.destination import open_destination
     from cbtool.ledger import status as read_status
-    from cbtool.watching import redrawn
+    from cbtool.report.watching import redrawn
 
     place = open_destination(destination)
     if watch:
@@ -52,7 +52,7 @@ def lines(found: Status, destination: str, now: float, as_json: bool) -> list[st
     import json
     import time
 
-    from cbtool.svg import printable
+    from cbtool.report.svg import printable
     from cbtool.units import show_seconds
 
     if as_json:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from cbtool import prices
 from cbtool.backends import lambda_service
 from cbtool.backends.lambda_ import OVERHEAD_S, Lambda, dockerfile, next_step
 from cbtool.backends.lambda_answers import opened
 from cbtool.backends.lambda_image import HANDLER
 from cbtool.backends.lambda_payloads import CALL_BYTES
 from cbtool.batching import Batched
+from cbtool.choice import prices
 from cbtool.contracts import Backend, EngineSettings
 from cbtool.errors import ConfigError, NotAllowed, TaskFailed, TimeLimit, TryAgain, Unavailable, UsageError, WorkerDied
 from cbtool.runner import Outcome, run_tasks

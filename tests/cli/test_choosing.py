@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cbtool.prices import load
+from cbtool.choice.prices import load
 from tests.conftest import S3
 from tests.inprocess import command, refused
 

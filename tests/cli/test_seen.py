@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from cbtool.destination import Folder
-from cbtool.drivers import drivers
-from cbtool.watching import redrawn
+from cbtool.report.drivers import drivers
+from cbtool.report.watching import redrawn
 from tests.conftest import S3
 from tests.inprocess import command, process, refused
 from tests.processes import CBTOOL, begin, cbtool, scratch_in, until
+from tests.report.test_report import drawn, parsed
 from tests.test_progress import Terminal
-from tests.test_report import drawn, parsed
 
 FAIL = 'if [ {chunk} = 2 ]; then echo "<b>&bad</b>" >&2; exit 7; fi; wc -l'
 

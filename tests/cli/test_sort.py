@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cbtool.blocks import LEAST_BYTES
+from cbtool.sorting.blocks import LEAST_BYTES
 from tests.conftest import S3
 from tests.inprocess import command, refused
 from tests.processes import alive, begin, cbtool, session_of, until

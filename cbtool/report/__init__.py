@@ -1,0 +1,1 @@
+"""What a plan or a run looks like: facts, pictures, pages."""
