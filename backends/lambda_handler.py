@@ -12,7 +12,7 @@ from typing import Any
 
 from cbtool import spending
 from cbtool.backends import worker
-from cbtool.backends.lambda_payloads import answer_of, failed, task_of
+from cbtool.backends.aws_lambda.payloads import answer_of, failed, task_of
 from cbtool.contracts import Frame
 from cbtool.errors import CbtoolError, TimeLimit
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.table import Row, markdown
-from cbtool.backends.lambda_ import Lambda
+from cbtool.backends.aws_lambda.engine import Lambda
 from cbtool.batching import Batched
 from cbtool.contracts import Backend, EngineSettings
 from cbtool.runner import run_tasks

@@ -40,11 +40,11 @@ STAGERS = {
 }
 
 BACKENDS = {
-    "lambda": Entry("cbtool.backends.lambda_:Lambda", "a function of your own on AWS Lambda"),
+    "lambda": Entry("cbtool.backends.aws_lambda.engine:Lambda", "a function of your own on AWS Lambda"),
     "local": Entry("cbtool.backends.local:Local", "worker processes on this machine"),
-    "dask": Entry("cbtool.backends.dask:Dask", "a Dask cluster", needs="pip install 'cbtool[dask]'"),
+    "dask": Entry("cbtool.backends.on_dask.engine:Dask", "a Dask cluster", needs="pip install 'cbtool[dask]'"),
     "lithops": Entry(
-        "cbtool.backends.lithops:Lithops",
+        "cbtool.backends.on_lithops.engine:Lithops",
         "serverless functions of any cloud, Kubernetes; or this machine",
         needs="pip install 'cbtool[lithops]'",
     ),

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cbtool.backends.lambda_image import HANDLER
+from cbtool.backends.aws_lambda.image import HANDLER
 from tests.processes import ROOT, session_of, until
 from tests.rie import emulator
 from tests.servers import Answer, Asked, Web, serving

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from cbtool.backends import dask_cluster, lanes
-from cbtool.backends.dask import Dask
+from cbtool.backends import lanes
+from cbtool.backends.on_dask import cluster as dask_cluster
+from cbtool.backends.on_dask.engine import Dask
 from cbtool.contracts import EngineSettings
 from cbtool.errors import ConfigError, Unavailable, WorkerDied
 from cbtool.registry import load
@@ -255,7 +256,7 @@ def test_a_file_of_settings_is_heeded_and_forgotten_again(tmp_path: Path) -> Non
 
 
 def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [one for one in sys.modules if one.startswith("cbtool.backends.dask")]:
+    for name in [one for one in sys.modules if one.startswith("cbtool.backends.on_dask.engine")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ConfigError) as caught:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from cbtool.backends import lambda_service
-from cbtool.backends.lambda_ import OVERHEAD_S, Lambda, dockerfile, next_step
-from cbtool.backends.lambda_answers import opened
-from cbtool.backends.lambda_image import HANDLER
-from cbtool.backends.lambda_payloads import CALL_BYTES
+from cbtool.backends.aws_lambda import service as lambda_service
+from cbtool.backends.aws_lambda.answers import opened
+from cbtool.backends.aws_lambda.engine import OVERHEAD_S, Lambda, dockerfile, next_step
+from cbtool.backends.aws_lambda.image import HANDLER
+from cbtool.backends.aws_lambda.payloads import CALL_BYTES
 from cbtool.batching import Batched
 from cbtool.choice import prices
 from cbtool.contracts import Backend, EngineSettings

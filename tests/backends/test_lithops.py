@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cbtool.backends.lithops import Lithops
+from cbtool.backends.on_lithops.engine import Lithops
 from cbtool.contracts import EngineSettings
 from cbtool.errors import ConfigError, TimeLimit, WorkerDied
 from cbtool.registry import load
@@ -132,7 +132,8 @@ def test_tasks_end_when_the_process_between_is_killed(lithops: Lithops, home: Pa
 
 def test_all_ends_when_the_driver_is_killed(home: Path) -> None:
     script = (
-        "from cbtool.backends.lithops import Lithops; from cbtool.contracts import EngineSettings; import sys, time\n"
+        "from cbtool.backends.on_lithops.engine import Lithops; from cbtool.contracts import EngineSettings\n"
+        "import time\n"
         f"Lithops(EngineSettings(2)).submit({task('spin', file=str(home / 'pids'))!r}); time.sleep(300)"
     )
     environment = {**ENVIRONMENT, "HOME": str(home / "home"), "TMPDIR": str(home / "tmp")}
@@ -196,7 +197,7 @@ def test_a_configuration_that_lithops_refuses_is_said_in_one_line(
 
 
 def test_without_lithops_the_cure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "cbtool.backends.lithops", raising=False)
+    monkeypatch.delitem(sys.modules, "cbtool.backends.on_lithops.engine", raising=False)
     monkeypatch.setitem(sys.modules, "lithops", None)
     with pytest.raises(ConfigError, match="No module named 'lithops'") as caught:
         load("backends", "lithops")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from cbtool.backends.lithops_config import backend_of, read_config
-from cbtool.backends.lithops_errors import refusal, trouble
-from cbtool.backends.lithops_image import dockerfile, next_step
+from cbtool.backends.on_lithops.config import backend_of, read_config
+from cbtool.backends.on_lithops.errors import refusal, trouble
+from cbtool.backends.on_lithops.image import dockerfile, next_step
 from cbtool.errors import CbtoolError, ConfigError, NotAllowed, TimeLimit, Unavailable, UsageError, WorkerDied
 
 
@@ -36,7 +36,7 @@ def test_the_file_that_is_given_comes_first_and_then_those_of_lithops(
 def test_a_file_in_the_working_folder_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have come with somebody else's data, and names endpoints and what workers run."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cbtool.backends.lithops_config.SYSTEM", tmp_path / "none")
+    monkeypatch.setattr("cbtool.backends.on_lithops.config.SYSTEM", tmp_path / "none")
     (tmp_path / ".lithops_config").write_text("lithops: {backend: aws_lambda}\n")
     config, origin = read_config(None, {"HOME": str(tmp_path)})
     assert (backend_of(config), origin) == ("localhost", "none")

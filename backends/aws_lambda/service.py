@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cbtool.backends import lambda_answers as answers
-from cbtool.backends.lambda_settings import LambdaSettings
+from cbtool.backends.aws_lambda import answers as answers
+from cbtool.backends.aws_lambda.settings import LambdaSettings
 from cbtool.errors import ConfigError, NotAllowed, TryAgain, Unavailable
 from cbtool.runner import backoff_s
 

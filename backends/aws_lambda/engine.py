@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from cbtool.backends.lambda_image import dockerfile, next_step
-from cbtool.backends.lambda_payloads import CALL_BYTES, Posted
-from cbtool.backends.lambda_service import Service
-from cbtool.backends.lambda_settings import read
+from cbtool.backends.aws_lambda.image import dockerfile, next_step
+from cbtool.backends.aws_lambda.payloads import CALL_BYTES, Posted
+from cbtool.backends.aws_lambda.service import Service
+from cbtool.backends.aws_lambda.settings import read
 from cbtool.contracts import EngineSettings, Frame, Limits
 from cbtool.errors import CbtoolError, TryAgain, UsageError
 

@@ -19,7 +19,7 @@ from typing import Any
 from distributed import KilledWorker, Status, get_worker
 
 from cbtool.backends import lanes
-from cbtool.backends.dask_cluster import configured, joined, own_cluster
+from cbtool.backends.on_dask.cluster import configured, joined, own_cluster
 from cbtool.contracts import EngineSettings, Frame, Limits
 from cbtool.errors import CbtoolError, ConfigError, TryAgain, Unavailable, WorkerDied, revive
 

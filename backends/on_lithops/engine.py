@@ -1,6 +1,6 @@
 """Lithops: worker processes of this machine, or whatever cloud its own configuration names.
 
-What speaks to Lithops is a process of its own, `cbtool.backends.lithops_bridge`; this side carries tasks to it.
+What speaks to Lithops is a process of its own, `cbtool.backends.on_lithops.bridge`; this side carries tasks to it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from itertools import count
 from typing import Any
 
 from cbtool.backends import group
-from cbtool.backends.lithops_config import backend_of, read_config
-from cbtool.backends.lithops_image import dockerfile, next_step
+from cbtool.backends.on_lithops.config import backend_of, read_config
+from cbtool.backends.on_lithops.image import dockerfile, next_step
 from cbtool.backends.worker import Channel
 from cbtool.contracts import EngineSettings, Frame, Limits
 from cbtool.errors import ConfigError, WorkerDied, revive
@@ -33,7 +33,7 @@ if find_spec("lithops") is None:
 
 __all__ = ["Lithops", "dockerfile", "next_step"]
 
-BRIDGE = "cbtool.backends.lithops_bridge"
+BRIDGE = "cbtool.backends.on_lithops.bridge"
 OVERHEAD_HERE_S = 0.4
 """About what a call takes here besides its task: an interpreter that imports Lithops (see `benchmarks.engines`)."""
 OVERHEAD_AWAY_S = 2.0

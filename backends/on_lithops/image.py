@@ -10,7 +10,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from cbtool.backends.lithops_config import backend_of, read_config
+from cbtool.backends.on_lithops.config import backend_of, read_config
 from cbtool.errors import UsageError
 
 NAME = "cbtool"

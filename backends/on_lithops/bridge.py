@@ -24,8 +24,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from cbtool.backends import group, worker
-from cbtool.backends.lithops_errors import refusal, trouble
-from cbtool.backends.lithops_worker import carry
+from cbtool.backends.on_lithops.errors import refusal, trouble
+from cbtool.backends.on_lithops.worker import carry
 from cbtool.contracts import Frame
 from cbtool.errors import CbtoolError, ConfigError, WorkerDied, describe
 

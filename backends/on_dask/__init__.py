@@ -1,0 +1,1 @@
+"""Dask: a cluster that is there, or one of this process."""

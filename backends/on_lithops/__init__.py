@@ -1,0 +1,1 @@
+"""Lithops: functions of any cloud that it knows, or this machine."""
