@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import pytest
 from cbtool import errors, registry, settings
 from cbtool.cli import COMMANDS
 from tests.conftest import S3
-from tests.examples import bash, done, fill, missing_program
+from tests.examples import BUCKET, bash, done, fill, missing_program
+from tests.lambda_front import front, settings_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,9 +53,13 @@ def test_commands(block: Block, tmp_path: Path, s3: S3) -> None:
     if lacking:
         pytest.skip(f"{lacking} is not installed")
     fill(tmp_path, block.text, s3)
-    for command in block.text.splitlines():
-        if command not in NOT_RUN:
-            done(command, tmp_path)
+    with ExitStack() as stack:
+        if "--backend lambda" in block.text:
+            one = stack.enter_context(front(tmp_path / "lambda", 2))
+            settings_file(one, tmp_path, payloads=f"s3://{BUCKET}/payloads")
+        for command in block.text.splitlines():
+            if command not in NOT_RUN:
+                done(command, tmp_path)
 
 
 @pytest.mark.parametrize("block", of("console"), ids=named)
