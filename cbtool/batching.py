@@ -43,9 +43,11 @@ class Batched:
         self.limits = replace(backend.limits, concurrency=backend.limits.concurrency * most)
         self._waiting: deque[_Item] = deque()
         self._calls: dict[Future[Frame], Sequence[_Item]] = {}
+        self._taken = 0
+        """Places of the engine that are taken: by calls, and by what is just being made one."""
         self._seconds, self._measured = 0.0, 0
-        self._lock = threading.RLock()
-        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        self._is_awaited = False
 
     def submit(self, task: Mapping[str, Any]) -> Future[Frame]:
         item = _Item(task, Future(), len(json.dumps(task)))
@@ -65,8 +67,7 @@ class Batched:
 
     def close(self) -> None:
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._waiting.clear()
         self.backend.close()
 
     def size(self) -> int:
@@ -91,12 +92,13 @@ class Batched:
 
     def _next(self, whole: bool) -> list[_Item] | None:
         with self._lock:
-            if not self._waiting or len(self._calls) >= self.backend.limits.concurrency:
+            if not self._waiting or self._taken >= self.backend.limits.concurrency:
                 return None
             size = self.size()
             if whole and len(self._waiting) < size and not self._waiting[0].task.get("alone"):
-                self._wait()
+                self._await_more()
                 return None
+            self._taken += 1
             items = [self._waiting.popleft()]
             room = (self.backend.limits.payload_bytes or math.inf) / 2 - items[0].n_bytes
             while self._waiting and len(items) < size and self._fits(items[0], self._waiting[0], room):
@@ -109,15 +111,23 @@ class Batched:
     def _fits(first: _Item, item: _Item, room: float) -> bool:
         return not (first.task.get("alone") or item.task.get("alone")) and item.n_bytes <= room
 
-    def _wait(self) -> None:
-        if self._timer is None or not self._timer.is_alive():
-            self._timer = threading.Timer(GATHER_S, self._send, kwargs={"whole": False})
-            self._timer.daemon = True
-            self._timer.start()
+    def _await_more(self) -> None:
+        if not self._is_awaited:
+            self._is_awaited = True
+            timer = threading.Timer(GATHER_S, self._send_rest)
+            timer.daemon = True
+            timer.start()
+
+    def _send_rest(self) -> None:
+        with self._lock:
+            # From here on, whoever finds too few tasks waiting sets a timer of its own.
+            self._is_awaited = False
+        self._send(whole=False)
 
     def _ended(self, call: Future[Frame]) -> None:
         with self._lock:
             items = self._calls.pop(call)
+            self._taken -= 1
         frames = taken_apart(call, len(items))
         with self._lock:
             for frame in frames:

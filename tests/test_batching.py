@@ -72,6 +72,21 @@ def test_each_task_ends_with_its_own_result(n: int, per_call: int, lanes: int) -
     assert calls.most <= lanes
 
 
+@settings(max_examples=10, deadline=None)
+@given(n=st.integers(20, 120), per_call=st.integers(2, 5))
+def test_rests_are_sent_though_calls_end_while_more_is_awaited(n: int, per_call: int) -> None:
+    """Tasks that trickle in, so that each moment of waiting meets the end of a call somewhere."""
+    calls = Calls(lanes=1)
+    batched = Batched(calls, per_call, n)
+    futures = []
+    for k, task in enumerate(echoes(n)):
+        futures.append(batched.submit(task))
+        if k % 7 == 0:
+            futures[-1].result(timeout=20)
+    assert [one.result(timeout=20)["result"] for one in futures] == [{"n": k} for k in range(n)]
+    assert calls.most == 1
+
+
 def test_a_number_given_is_used_until_the_last_ones_are_shared_out() -> None:
     calls = Calls()
     assert len(list(run_tasks(echoes(100), Batched(calls, 10, 100)))) == 100

@@ -97,7 +97,7 @@ def test_a_task_over_its_time_fails_alone(reached: Reached) -> None:
 def test_five_thousand_tiny_tasks(reached: Reached) -> None:
     """As chunks of a plan, so that an engine whose calls cost much gets them in batches."""
     ready, store = reached
-    plan = _plan(store, chunks=5000, text="".join(f"{n}\n" for n in range(5000)))
+    plan = _plan(store, chunks=5000, text="".join(f"{n:04}\n" for n in range(5000)))
     assert api.run(plan, lambda chunk: chunk.chunk, backend=ready.name, **_how(ready)) == list(range(5000))
 
 
