@@ -67,6 +67,8 @@ class Entry:
 
 ENTRIES = (
     Entry("local", 1000, wanted_task_ms=0.5, wanted_first_s=0.3),
+    Entry("dask", 1000),
+    Entry("dask", 1000, per_call=None),
     Entry("lithops", 40, start=lithops_here),
     Entry("lithops", 1000, per_call=None, start=lithops_here),
 )

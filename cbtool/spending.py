@@ -132,7 +132,5 @@ def _forget_peak() -> None:
 
 
 def _peak_bytes() -> int:
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    with suppress(OSError, StopIteration), open("/proc/self/status", "rb") as file:
-        own = 1024 * next(int(line.split()[1]) for line in file if line.startswith(b"VmHWM"))
-    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+    both = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return 1024 * max(both)
