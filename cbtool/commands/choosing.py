@@ -15,7 +15,7 @@ from cbtool.errors import MissingInput, UsageError
 if TYPE_CHECKING:
     from cbtool.choice.choosing import Wish
     from cbtool.choice.prices import Prices
-    from cbtool.commands.running import Settings
+    from cbtool.commands.job_options import Settings
     from cbtool.job import Engine, Work
     from cbtool.plan import Plan
 

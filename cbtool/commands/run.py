@@ -10,6 +10,7 @@ import typer
 
 from cbtool.cli import COMMAND
 from cbtool.commands import choosing as c
+from cbtool.commands import job_options as j
 from cbtool.commands import options as o
 from cbtool.commands import running as r
 from cbtool.errors import UsageError
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 def run(
     ctx: typer.Context,
-    sources: r.Sources,
-    output: r.Output = None,
+    sources: j.Sources,
+    output: j.Output = None,
     ext: Annotated[str, typer.Option("--ext", metavar=".EXT", help="What the names of outputs end in.")] = "",
     ok: Annotated[str, typer.Option("--ok", metavar="N,N", help="Exit statuses of CMD that are no failure.")] = "0",
     reduce: Annotated[
@@ -45,23 +46,23 @@ def run(
     backend: o.Engine = "local",
     engine_config: o.EngineConfig = None,
     scheduler: o.Scheduler = None,
-    tasks_per_call: r.TasksPerCall = "auto",
-    memory: r.Memory = None,
+    tasks_per_call: j.TasksPerCall = "auto",
+    memory: j.Memory = None,
     budget: c.Budget = None,
     deadline: c.Deadline = None,
     explain: c.Explain = False,
     like: c.Like = None,
-    retries: r.Retries = None,
-    timeout: r.Timeout = None,
-    scratch: r.Scratch = None,
-    report: r.ReportTo = None,
+    retries: j.Retries = None,
+    timeout: j.Timeout = None,
+    scratch: j.Scratch = None,
+    report: j.ReportTo = None,
     prices: o.PriceTable = None,
-    dry_run: r.DryRun = False,
-    force: r.Force = False,
+    dry_run: j.DryRun = False,
+    force: j.Force = False,
     some: o.Some = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    verbose: r.Verbose = False,
+    verbose: j.Verbose = False,
 ) -> None:
     """Run a command on every chunk: the chunk on its stdin (or in the file {in}), its stdout (or {out}) the output.
 
@@ -80,9 +81,9 @@ def run(
 
     words, statuses = _checked(ctx.meta.get(COMMAND), ok, ext, is_here=backend == "local")
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
-    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    calls = r.per_call(tasks_per_call)
-    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
+    engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    calls = j.per_call(tasks_per_call)
+    settings = j.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
 
     def doing(urls: list[str]) -> Work:
         return Work("command", {"command": words, "ext": ext, "ok": statuses}, {"urls": urls})
@@ -121,7 +122,7 @@ def _checked(command: list[str] | None, ok: str, ext: str, *, is_here: bool) -> 
 
 
 def _into(
-    plan: Plan, work: Work, output: str, settings: r.Settings, reduce: str | None, reduce_to: str, as_json: bool
+    plan: Plan, work: Work, output: str, settings: j.Settings, reduce: str | None, reduce_to: str, as_json: bool
 ) -> None:
     if as_json and reduce is not None and reduce_to == "-":
         raise UsageError("--json and --reduce would both write to stdout", hint="--reduce-to FILE")
@@ -137,7 +138,7 @@ def _into(
         _join(reduce, uris, reduce_to, settings)
 
 
-def _through(plan: Plan, work: Work, settings: r.Settings, reduce: str | None, reduce_to: str, as_json: bool) -> None:
+def _through(plan: Plan, work: Work, settings: j.Settings, reduce: str | None, reduce_to: str, as_json: bool) -> None:
     from functools import partial
 
     from cbtool.output import open_output
@@ -154,7 +155,7 @@ def _through(plan: Plan, work: Work, settings: r.Settings, reduce: str | None, r
         r.execute_aside(plan, work, settings, stdout, None)
 
 
-def _join(reduce: str, uris: Sequence[str], to: str, settings: r.Settings) -> None:
+def _join(reduce: str, uris: Sequence[str], to: str, settings: j.Settings) -> None:
     from cbtool.stagers.reduce import reduce as join
     from cbtool.stagers.scratch import scratch_place
 

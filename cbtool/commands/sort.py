@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cbtool.commands import job_options as j
 from cbtool.commands import options as o
 from cbtool.commands import running as r
 from cbtool.errors import UsageError
@@ -52,14 +53,14 @@ def sort(
     backend: o.Engine = "local",
     engine_config: o.EngineConfig = None,
     scheduler: o.Scheduler = None,
-    tasks_per_call: r.TasksPerCall = "auto",
-    retries: r.Retries = None,
-    timeout: r.Timeout = None,
-    scratch: r.Scratch = None,
-    force: r.Force = False,
+    tasks_per_call: j.TasksPerCall = "auto",
+    retries: j.Retries = None,
+    timeout: j.Timeout = None,
+    scratch: j.Scratch = None,
+    force: j.Force = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    verbose: r.Verbose = False,
+    verbose: j.Verbose = False,
 ) -> None:
     """Sort lines, or records of a fixed size, of many sources together: bytewise (as LC_ALL=C sort -s), stable.
 
@@ -76,8 +77,8 @@ def sort(
         raise UsageError("--chunks and --size exclude each other")
     by = _key(key, separator, numeric, reverse, key_bytes, record_size)
     form = "text" if record_size is None else f"fixed:{record_size}"
-    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    settings = r.Settings(backend, engine, r.per_call(tasks_per_call), retries, scratch, force, quiet, verbose)
+    engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    settings = j.Settings(backend, engine, j.per_call(tasks_per_call), retries, scratch, force, quiet, verbose)
     ask = _Asked(sources, by, form, parts, size, name, index_to, unversioned)
     if _is_folder(output, parts):
         report = ask.into(output, settings)
@@ -139,7 +140,7 @@ class _Asked:
     index_to: str | None
     unversioned: bool
 
-    def into(self, place: str, settings: r.Settings) -> Report:
+    def into(self, place: str, settings: j.Settings) -> Report:
         """Sort into the folder or prefix *place*, and tell people about it."""
         from cbtool.session import engine
 
@@ -147,7 +148,7 @@ class _Asked:
         with engine(settings.backend, settings.engine) as backend:
             return self._work(route, place, backend, settings)
 
-    def into_file(self, output: str, settings: r.Settings) -> None:
+    def into_file(self, output: str, settings: j.Settings) -> None:
         """Sort into parts beside the file *output*, or for stdout into a scratch place, and join them."""
         from cbtool.destination import open_destination
         from cbtool.session import engine
@@ -164,7 +165,7 @@ class _Asked:
             report.check()
             join(report, open_destination(place), output)
 
-    def _work(self, route: Route, place: str, backend: Backend, settings: r.Settings) -> Report:
+    def _work(self, route: Route, place: str, backend: Backend, settings: j.Settings) -> Report:
         from cbtool.commands.interrupt import drained_on_interrupt
         from cbtool.destination import open_destination
         from cbtool.naming import safe, stem_and_suffix
@@ -182,7 +183,7 @@ class _Asked:
                 force=settings.force,
             )
 
-    def route(self, settings: r.Settings) -> Route:
+    def route(self, settings: j.Settings) -> Route:
         """Cut the sources, for the work and for a sample."""
         from cbtool.asked import Options
         from cbtool.session import make_plan, opened

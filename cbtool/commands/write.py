@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cbtool.commands import choosing as c
+from cbtool.commands import job_options as j
 from cbtool.commands import options as o
 from cbtool.commands import running as r
 from cbtool.errors import UsageError
 
 
 def write(
-    sources: r.Sources,
-    output: r.Output = None,
+    sources: j.Sources,
+    output: j.Output = None,
     chunks: o.Chunks = None,
     size: o.Size = None,
     records: o.Records = None,
@@ -28,23 +29,23 @@ def write(
     backend: o.Engine = "local",
     engine_config: o.EngineConfig = None,
     scheduler: o.Scheduler = None,
-    tasks_per_call: r.TasksPerCall = "auto",
-    memory: r.Memory = None,
+    tasks_per_call: j.TasksPerCall = "auto",
+    memory: j.Memory = None,
     budget: c.Budget = None,
     deadline: c.Deadline = None,
     explain: c.Explain = False,
     like: c.Like = None,
-    retries: r.Retries = None,
-    timeout: r.Timeout = None,
-    scratch: r.Scratch = None,
-    report: r.ReportTo = None,
+    retries: j.Retries = None,
+    timeout: j.Timeout = None,
+    scratch: j.Scratch = None,
+    report: j.ReportTo = None,
     prices: o.PriceTable = None,
-    dry_run: r.DryRun = False,
-    force: r.Force = False,
+    dry_run: j.DryRun = False,
+    force: j.Force = False,
     some: o.Some = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
-    verbose: r.Verbose = False,
+    verbose: j.Verbose = False,
 ) -> None:
     """Write every chunk as a valid file into a folder or prefix. The same command again writes what is missing.
 
@@ -59,9 +60,9 @@ def write(
     if output is None:
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
-    engine = r.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    calls = r.per_call(tasks_per_call)
-    settings = r.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
+    engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
+    calls = j.per_call(tasks_per_call)
+    settings = j.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
 
     def doing(urls: list[str]) -> Work:
         return Work("write", unkeyed={"urls": urls})
