@@ -36,7 +36,7 @@ class Local:
 
     def __init__(self, settings: EngineSettings) -> None:
         self.workers = settings.workers or len(os.sched_getaffinity(0))
-        self.limits = Limits(concurrency=self.workers)
+        self.limits = Limits(settings.memory_bytes, concurrency=self.workers)
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._lanes: list[_Lane] = []
         self._closed = False

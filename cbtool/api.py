@@ -16,7 +16,7 @@ from cbtool.errors import CbtoolError, StaleError
 from cbtool.job import Engine, call_on_chunks
 from cbtool.plan import Plan
 from cbtool.sorting.keys import Key, KeyFunction
-from cbtool.sorting.shuffle import Route, shuffled
+from cbtool.sorting.shuffle import Route, memory_for, shuffled
 from cbtool.units import parse_size
 from cbtool.verifying import verify as hold
 
@@ -98,7 +98,7 @@ def shuffle(
     tasks_per_call: int | None = None,
     retries: int | None = None,
     timeout_s: float | None = None,
-    memory: int | str = "512MB",
+    memory: int | str | None = None,
     force: bool = False,
 ) -> Plan:
     """Route the records of *plan* by their keys, and return the plan of the new chunks.
@@ -123,7 +123,7 @@ def shuffle(
             open_destination(os.fspath(to)),
             Engine(engine, retries, timeout_s, name=backend, tasks_per_call=tasks_per_call),
             route.run_key("shuffle"),
-            memory_bytes=memory_bytes,
+            memory_bytes=memory_bytes or memory_for(engine.limits),
             stem=stem.rpartition("-")[0],
             suffix=plan[0].name.removeprefix(stem),
             force=force,

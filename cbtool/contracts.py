@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cbtool.errors import UsageError
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -91,6 +93,10 @@ class EngineSettings:
     timeout_s: float | None = None
     """The time limit of a task, for engines that must be told before."""
 
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"{self.workers} workers: it must be at least 1")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -116,7 +122,8 @@ class Backend(Protocol):
     A backend is made with `EngineSettings`.
     """
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits: ...
 
     def submit(self, task: Mapping[str, Any]) -> Future[Frame]: ...
 

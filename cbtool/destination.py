@@ -156,3 +156,8 @@ def open_destination(uri: str) -> Destination:
     from cbtool.uploads import ObjectDestination
 
     return ObjectDestination(uri)
+
+
+def absolute(destination: Destination) -> str:
+    """Return where *destination* is, wherever a worker stands."""
+    return os.path.abspath(destination.uri) if isinstance(destination, Folder) else destination.uri

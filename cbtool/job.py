@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -16,12 +15,13 @@ from cbtool import ledger as ledgers
 from cbtool.batching import Batched
 from cbtool.chunk import Chunk
 from cbtool.contracts import Backend
-from cbtool.destination import Destination, Folder
+from cbtool.destination import Destination, absolute
 from cbtool.driver import Driver
 from cbtool.errors import CbtoolError, ChunksFailed, TaskFailed, UsageError
 from cbtool.events import JobEvent
 from cbtool.ledger import Ledger, RunKey
 from cbtool.reach import check_places, probe
+from cbtool.reading import resupply
 from cbtool.registry import find
 from cbtool.runner import Event, run_tasks
 from cbtool.stagers.function import pack, unpack
@@ -73,6 +73,12 @@ class Engine:
     predicted: Mapping[str, Any] | None = None
     """What was foretold of this run, to be kept with it."""
 
+    def __post_init__(self) -> None:
+        if self.timeout_s is not None and (self.tasks_per_call or 1) > 1:
+            raise UsageError(
+                "--timeout is for one task a call, and --tasks-per-call puts several into one", hint="leave out one"
+            )
+
 
 @dataclass
 class Report:
@@ -84,6 +90,8 @@ class Report:
     done: int = 0
     failed: dict[int, BaseException] = field(default_factory=dict)
     resumable: bool = True
+    unrecorded: CbtoolError | None = None
+    """Why records of attempts could not be kept, if so: that costs statistics and no more."""
 
     def check(self) -> None:
         """Raise ChunksFailed if any chunk failed."""
@@ -124,14 +132,15 @@ def run_job(
         report = Report(made, kept=len(chunks) - len(todo), resumable=with_ledger)
         engine.on_event(JobEvent("begin", total=len(chunks), kept=report.kept))
         if todo and engine.backend.limits.remote:
-            probe(engine.backend, work.needs, todo[0], destination)
+            probe(engine.backend, work.needs, resupply(todo[0], work.unkeyed.get("urls", ())), destination)
         driver = None
         if with_ledger and todo:
             driver = Driver(destination, engine.name, engine.backend.limits, engine.predicted)
             stack.enter_context(driver.beating())
-        _run(todo, work, {"destination": _whole(destination)}, engine, _Notes(report, ledger, driver))
+        _run(todo, work, {"destination": absolute(destination)}, engine, _Notes(report, ledger, driver))
         if ledger is not None:
             _check_outputs(report, destination)
+            report.unrecorded = ledger.trouble
         if driver is not None and report.failed:
             driver.how = "failed"
     return report
@@ -259,17 +268,10 @@ def _in_calls(engine: Engine, n_tasks: int) -> Backend:
     """Return the engine's backend, or what puts several tasks into each of its calls where that may be worth it."""
     per_call, limits = engine.tasks_per_call, engine.backend.limits
     if engine.timeout_s is not None:
-        if per_call is not None and per_call > 1:
-            raise UsageError("--timeout is for one task a call, and --tasks-per-call puts several into one")
         per_call = 1
     if per_call == 1 or (per_call is None and not limits.overhead_s) or n_tasks < 2:
         return engine.backend
-    return Batched(engine.backend, per_call, n_tasks)
-
-
-def _whole(destination: Destination) -> str:
-    """Return where *destination* is, wherever a worker stands."""
-    return os.path.abspath(destination.uri) if isinstance(destination, Folder) else destination.uri
+    return Batched(engine.backend, per_call, n_tasks, engine.is_stopping)
 
 
 def recorded(event: JobEvent) -> dict[str, Any]:

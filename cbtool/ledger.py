@@ -16,7 +16,7 @@ from typing import Any
 
 from cbtool.chunk import Chunk
 from cbtool.destination import Destination, Folder, safe
-from cbtool.errors import CannotWrite, FormatError, MissingInput
+from cbtool.errors import CannotWrite, CbtoolError, FormatError, MissingInput
 from cbtool.output import told
 from cbtool.report.drivers import Beat, drivers
 
@@ -52,6 +52,8 @@ class Ledger:
 
     def __init__(self, destination: Destination, clock: Callable[[], float] = time.time) -> None:
         self.destination, self._clock = destination, clock
+        self.trouble: CbtoolError | None = None
+        """Why a record was not kept, if one was not."""
         self._write: Callable[[Record], None] | None = None
         self._segment = _Segment(destination)
 
@@ -75,11 +77,19 @@ class Ledger:
     def record(self, **record: Any) -> None:
         """Keep how an attempt ended; *record* may say how many ``seconds`` it took."""
         at = self._clock()
-        self._segment.add({"at": round(at, 3), "submitted": round(at - record.get("seconds", 0.0), 3), **record})
+        line = {"at": round(at, 3), "submitted": round(at - record.get("seconds", 0.0), 3), **record}
+        self._kept(lambda: self._segment.add(line))
 
     def close(self) -> None:
         """Write what has not been written yet."""
-        self._segment.close()
+        self._kept(self._segment.close)
+
+    def _kept(self, write: Callable[[], None]) -> None:
+        # What lies there is the truth, so that a record that cannot be written is no reason to end the work.
+        try:
+            write()
+        except CbtoolError as error:
+            self.trouble = error
 
 
 class _Segment:

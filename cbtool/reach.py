@@ -8,13 +8,12 @@ from typing import Any
 
 from cbtool.chunk import Chunk
 from cbtool.contracts import Backend
-from cbtool.destination import Destination, Folder
-from cbtool.errors import UsageError
-from cbtool.ledger import HOME
-from cbtool.runner import opened
+from cbtool.destination import Destination, Folder, absolute
+from cbtool.errors import TimeLimit, Unavailable, UsageError
+from cbtool.runner import run_tasks
 from cbtool.source import is_local
 
-PROBE_S = 300.0
+PROBE_S = 120.0
 """How long the first answer of an engine may take: a container may have to be fetched for it."""
 
 
@@ -52,14 +51,10 @@ def probe(
         source = chunk.sources[0]
         task["source"] = {"uri": chunk.urls.get(source.uri, source.uri), "version": source.version}
     if destination is not None:
-        task |= {"destination": destination.uri, "mark": f"{HOME}probe-{secrets.token_hex(6)}"}
-    future = backend.submit(task)
-    try:
-        future.exception(timeout=PROBE_S)
-    except BaseException:
-        backend.cancel(future)
-        raise
-    result, error, spent = opened(future)
-    if error is not None:
-        raise error
-    return {**(result or {}), "spent": spent}
+        task |= {"destination": absolute(destination), "mark": f"cbtool-probe-{secrets.token_hex(6)}"}
+    (outcome,) = run_tasks([task], backend, timeout_s=PROBE_S)
+    if isinstance(outcome.error, TimeLimit):
+        raise Unavailable(f"no worker of the engine answered in {PROBE_S:g} s", hint="are there any?")
+    if outcome.error is not None:
+        raise outcome.error
+    return {**(outcome.result or {}), "spent": outcome.spent}

@@ -39,7 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Event:
-    """Something to tell whoever watches: ``start``; or with *outcome* ``retry``, ``done`` or ``failed``."""
+    """Something to tell whoever watches: ``start``; with *outcome* ``retry``, ``done`` or ``failed``.
+
+    ``withdrawn`` takes a ``start`` back, where the run is to stop and the engine had not begun the task.
+    """
 
     kind: str
     number: int
@@ -120,6 +123,8 @@ class _Runner:
         self.ended: SimpleQueue[Future[Frame]] = SimpleQueue()
         self.later: list[tuple[float, int, _Try]] = []
         self.more = True
+        self.withdrawn = 0
+        """How many tasks were given back without having begun, because the run is to stop."""
 
     def run(self, tasks: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
         while not self.is_stopping():
@@ -131,7 +136,7 @@ class _Runner:
         while self.running:
             if outcome := self._next_outcome():
                 yield outcome
-        if self.later or next(tasks, None) is not None:
+        if self.later or self.withdrawn or next(tasks, None) is not None:
             raise KeyboardInterrupt
 
     def _fill(self, tasks: Iterator[tuple[int, Mapping[str, Any]]]) -> None:
@@ -147,7 +152,8 @@ class _Runner:
 
     def cancel_all(self) -> None:
         """Cancel what runs, and wait until it is gone."""
-        for future in self.running:
+        # First what has not begun, so that it does not begin in the place of what is ended.
+        for future in sorted(self.running, key=lambda future: future.running()):
             self.backend.cancel(future)
         wait(self.running, timeout=LEAVE_S)
         self.running.clear()
@@ -173,6 +179,10 @@ class _Runner:
             self._end_overdue()
             return None
         one = self.running.pop(future)
+        if future.cancelled() and not one.over_time and self.is_stopping():
+            self.withdrawn += 1
+            self.on_event(Event("withdrawn", one.number, one.attempt))
+            return None
         seconds = time.monotonic() - one.started
         result, error, spent = opened(future)
         if one.over_time and error is not None:
@@ -194,10 +204,11 @@ class _Runner:
 
     def _patience(self) -> float | None:
         """Return the seconds until a time limit or a retry is due."""
-        if self.later and not self.running:
+        has_place = len(self.running) < self.backend.limits.concurrency and not self.is_stopping()
+        moments = [when for when, _, _ in self.later[:1] if has_place]
+        if moments and not self.running:
             # So that a wish to stop is not heeded only when the next attempt is due.
-            return max(0.0, min(self.later[0][0] - time.monotonic(), STOP_POLL_S))
-        moments = [when for when, _, _ in self.later[:1]]
+            moments.append(time.monotonic() + STOP_POLL_S)
         if self.timeout_s is not None:
             moments += [one.started + self.timeout_s for one in self.running.values() if not one.over_time]
         return max(0.0, min(moments) - time.monotonic()) if moments else None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from cbtool.backends.worker import perform
 from cbtool.batching import Batched
 from cbtool.contracts import Frame, Limits
 from cbtool.errors import FormatError, WorkerDied
-from cbtool.runner import run_tasks
+from cbtool.runner import Event, _Runner, _Try, run_tasks
 
 HERE = "tests.backends.worker_targets:"
 
@@ -132,6 +132,55 @@ def test_a_call_is_no_larger_than_half_of_what_the_engine_takes() -> None:
     tasks = [{"call": HERE + "echo", "n": k, "text": "x" * 1500} for k in range(12)]
     assert len(list(run_tasks(tasks, Batched(calls, 12, 12)))) == 12
     assert max(calls.sizes) == 3
+
+
+def test_a_call_that_comes_to_nothing_is_no_attempt_of_its_tasks() -> None:
+    calls = Calls()
+    tasks = [*echoes(7), {"call": HERE + "die"}, *echoes(4)]
+    found = sorted(run_tasks(tasks, Batched(calls, 4, 12), retries=0), key=lambda one: one.number)
+    assert [one.number for one in found if one.error] == [7]
+    assert {one.attempts for one in found} == {1}
+
+
+def test_a_run_that_is_to_stop_gives_back_what_is_in_no_call() -> None:
+    calls = Calls(overhead_s=1.0)
+    events: list[Event] = []
+    stopping: list[bool] = []
+    batched = Batched(calls, None, 200, lambda: bool(stopping))
+    outcomes = run_tasks(echoes(200), batched, on_event=events.append, is_stopping=lambda: bool(stopping))
+    done = [next(outcomes)]
+    stopping.append(True)
+    before = sum(calls.sizes)
+    with pytest.raises(KeyboardInterrupt):
+        for outcome in outcomes:
+            done.append(outcome)
+    assert sum(calls.sizes) == before == len(done) < 200
+    kinds = [event.kind for event in events]
+    assert kinds.count("start") == len(done) + kinds.count("withdrawn")
+
+
+def test_to_cancel_all_begins_nothing_more_and_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an engine whose calls end as soon as they are cancelled, so that places come free."""
+    calls = Calls()
+    monkeypatch.setattr(calls, "_do", lambda task, future: None)
+    monkeypatch.setattr(calls, "cancel", lambda future: future.set_exception(WorkerDied("it was ended")))
+    batched = Batched(calls, 5, 20)
+    futures = [batched.submit(task) for task in echoes(20)]
+    assert calls.sizes == [5, 5] and [one.running() for one in futures].count(True) == 10
+    runner = _Runner(batched, 0, None, lambda event: None, lambda: False)
+    runner.running = {future: _Try(n, {}) for n, future in enumerate(futures)}
+    runner.cancel_all()
+    assert calls.sizes == [5, 5]
+    assert wait(futures, timeout=0).not_done == set()
+
+
+def test_a_call_fits_into_half_of_the_engines_time_once_that_is_known() -> None:
+    calls = Calls(overhead_s=60.0)
+    calls.limits = Limits(concurrency=2, time_s=100.0, overhead_s=60.0)
+    batched = Batched(calls, 50, 1000)
+    assert batched.size() == 1
+    batched._seconds, batched._measured = 20.0, 2
+    assert batched.size() == 5
 
 
 def test_a_waiting_task_is_cancelled_and_a_call_when_all_in_it_are() -> None:

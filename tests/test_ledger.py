@@ -216,3 +216,15 @@ def test_a_removed_destination_starts_anew(tmp_path: Path) -> None:
     claim(Folder(str(tmp_path / "d")), KEY, MADE)
     shutil.rmtree(tmp_path / "d")
     claim(Folder(str(tmp_path / "d")), RunKey("plan2", 3, "write", {}), MADE)
+
+
+def test_a_record_that_cannot_be_kept_is_no_reason_to_stop(destination: Destination, monkeypatch: Any) -> None:
+    ledger = Ledger.claim(destination, KEY, MADE)
+
+    def full(*_: Any) -> None:
+        raise CannotWrite("no space left")
+
+    monkeypatch.setattr(ledgers._Segment, "add", full)
+    ledger.record(chunk=1, attempt=1, ended="done")
+    ledger.close()
+    assert isinstance(ledger.trouble, CannotWrite)

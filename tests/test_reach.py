@@ -1,22 +1,28 @@
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cbtool import session
+from cbtool import reach, session
 from cbtool.asked import Options
+from cbtool.chunk import Chunk
 from cbtool.contracts import EngineSettings, Limits
 from cbtool.destination import open_destination
-from cbtool.errors import ConfigError, MissingInput, NotAllowed, StaleError, UsageError
+from cbtool.errors import ConfigError, MissingInput, NotAllowed, StaleError, Unavailable, UsageError, WorkerDied
 from cbtool.job import Engine, Work, call_on_chunks, packed, run_job
 from cbtool.plan import Plan
 from cbtool.reach import check_places, probe
 from cbtool.session import make_plan
+from cbtool.sorting.keys import Key
+from cbtool.sorting.shuffle import Route
+from cbtool.sorting.sort import sort
 from tests.conftest import S3
-from tests.inprocess import Inline
+from tests.inprocess import Inline, refused
+from tests.servers import Web
 
 
 class Far(Inline):
@@ -129,6 +135,56 @@ def test_a_place_where_the_worker_may_not_write_is_met_by_the_probe(
     monkeypatch.setattr(type(out), "replace", denied)
     with pytest.raises(NotAllowed):
         probe(Far(), {}, destination=out)
+
+
+def test_a_signed_url_that_is_given_again_goes_to_the_probe(web: Web, s3: S3) -> None:
+    web.files["/some.txt"] = b"a line\n" * 100
+    url = f"{web.url}/some.txt?signature=1"
+    plan = Plan(Chunk.from_line(one.to_line()) for one in make_plan([url], Options(chunks=2)))
+    web.log.clear()
+    work = Work("write", unkeyed={"urls": [url]})
+    run_job(plan, work, open_destination(f"s3://{s3.bucket}/signed"), Engine(Far())).check()
+    assert {one.path for one in web.log} == {"/some.txt?signature=1"}
+
+
+def test_an_engine_that_does_not_answer_is_69(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Far):
+        def submit(self, task: Any) -> Any:
+            return Future()
+
+        def cancel(self, future: Any) -> None:
+            future.set_exception(WorkerDied("ended"))
+
+    monkeypatch.setattr(reach, "PROBE_S", 0.05)
+    monkeypatch.setattr("cbtool.runner.BACKOFF_S", 0.001)
+    with pytest.raises(Unavailable, match="no worker of the engine answered in 0.05 s"):
+        probe(Silent(), {})
+
+
+def test_a_sort_that_its_workers_cannot_do_reads_and_writes_nothing(tmp_path: Path, s3: S3) -> None:
+    route = Route(lines(s3), Key(), 2)
+    far = Far()
+    with pytest.raises(UsageError, match="a folder on this machine"):
+        sort(route, open_destination(str(tmp_path / "out")), Engine(far), memory_bytes=2**28, stem="x", suffix="")
+    assert not (tmp_path / "out").exists() and far.submitted == 0
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_at_all_are_refused(workers: int, tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text("a\n")
+    with pytest.raises(UsageError, match="at least 1"):
+        EngineSettings(workers)
+    assert "it must be at least 1" in refused(2, "run", tmp_path / "some.txt", "-j", str(workers), "--", "wc", "-l")
+
+
+def test_options_that_exclude_each_other_are_refused_before_anything(tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text("a\n")
+    words = ["run", str(tmp_path / "some.txt"), "-o", str(tmp_path / "out")]
+    refused(2, *words, "--timeout", "5", "--tasks-per-call", "4", "--", "wc", "-l")
+    refused(2, *words, "--scratch", "s3://bucket/tmp", "--", "wc", "-l")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError):
+        Engine(Far(), timeout_s=1.0, tasks_per_call=2)
 
 
 def test_an_unversioned_http_source_is_no_local_one(s3: S3) -> None:

@@ -174,6 +174,30 @@ def test_a_run_that_is_to_stop_does_not_wait_for_another_attempt(monkeypatch: py
         list(run_tasks(tasks, Fake(), on_event=lambda event: stop.append(True), is_stopping=lambda: len(stop) > 1))
 
 
+def test_a_retry_that_is_due_while_all_places_are_taken_is_waited_for_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Narrow(Fake):
+        limits = Limits(concurrency=2)
+
+    looked = 0
+    patience = runner._Runner._patience
+
+    def counted(self: Any) -> float | None:
+        nonlocal looked
+        looked += 1
+        return patience(self)
+
+    monkeypatch.setattr(runner._Runner, "_patience", counted)
+    backend = Narrow()
+    tasks: list[dict[str, Any]] = [
+        {"answers": [TryAgain("x"), {}]},
+        {"answers": ["never"] * 2},
+        {"answers": ["never"] * 2},
+    ]
+    done = {one.number: one for one in run_tasks(tasks, backend, timeout_s=0.4, retries=1)}
+    assert done[0].attempts == 2 and looked < 50
+    assert isinstance(done[1].error, TimeLimit)
+
+
 def test_a_run_told_to_stop_when_all_is_done_is_whole() -> None:
     done: list[Outcome] = []
     for outcome in run_tasks([{"answers": [{}]}] * 3, Fake(), is_stopping=lambda: len(done) == 2):

@@ -100,10 +100,10 @@ class Bridge:
         """Return what the backend allows, as fields of `Limits`."""
         info, section = self.executor.invoker.runtime_info, self.executor.config["lithops"]
         times = [time_s for time_s in (info.get("runtime_timeout"), section["execution_timeout"]) if time_s]
-        memory = info.get("runtime_memory")
+        memory = self.opening["memory_mb"] or info.get("runtime_memory")
         return {
             "concurrency": None if self.is_here else info["max_workers"],
-            "memory_bytes": memory * 2**20 if memory and not self.is_here else None,
+            "memory_bytes": memory * 2**20 if memory and (not self.is_here or self.opening["memory_mb"]) else None,
             "time_s": min(times) if self.opening["timed"] or not self.is_here else None,
             "remote": not self.is_here,
             "price": None if self.executor.backend == "localhost" else self.executor.backend,

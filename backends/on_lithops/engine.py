@@ -26,7 +26,7 @@ from cbtool.backends.on_lithops.config import backend_of, read_config
 from cbtool.backends.on_lithops.image import dockerfile, next_step
 from cbtool.backends.worker import Channel
 from cbtool.contracts import EngineSettings, Frame, Limits
-from cbtool.errors import ConfigError, WorkerDied, revive
+from cbtool.errors import ConfigError, Unavailable, WorkerDied, revive
 
 if find_spec("lithops") is None:
     raise ModuleNotFoundError("No module named 'lithops'", name="lithops")
@@ -57,7 +57,7 @@ class Lithops:
         self._lock = threading.Lock()
         self._futures: dict[int, Future[Frame]] = {}
         self._numbers = count()
-        self._closed = False
+        self._closed = self._is_gone = False
         self._folder = tempfile.mkdtemp(prefix="cbtool-lithops-")
         self._said = tempfile.TemporaryFile()
         try:
@@ -77,6 +77,9 @@ class Lithops:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the backend is closed")
+            if self._is_gone:
+                future.set_exception(Unavailable(f"the process that speaks to Lithops is gone: {self._last_words()}"))
+                return future
             number = next(self._numbers)
             self._futures[number] = future
         self._tell({"number": number, "task": dict(task)})
@@ -153,9 +156,11 @@ class Lithops:
                     future.set_exception(revive(said["trouble"]))
                 else:
                     future.set_result(said["frame"])
-        while self._futures:
-            with self._lock:
-                _, future = self._futures.popitem()
+        with self._lock:
+            self._is_gone = True
+            left = list(self._futures.values())
+            self._futures.clear()
+        for future in left:
             future.set_exception(WorkerDied(f"the process that speaks to Lithops died: {self._last_words()}"))
 
     def _last_words(self) -> str:

@@ -66,6 +66,8 @@ def options(
     """Return what was asked of a partition; UsageError if a value is not one."""
     from cbtool.units import parse_size
 
+    if workers < 1:
+        raise UsageError(f"{workers} workers: it must be at least 1")
     number: int | str | None = chunks
     if chunks is not None and chunks != "auto":
         if not chunks.isdecimal() or int(chunks) < 1:

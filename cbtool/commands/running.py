@@ -200,6 +200,8 @@ def _execute(
         typer.echo(f"cbtool: {teller.summary()}", err=True)
         if against is not None:
             typer.echo(f"cbtool: {against.line()}", err=True)
+        if report.unrecorded is not None:
+            typer.echo(f"cbtool: some attempts are not in the ledger: {report.unrecorded}", err=True)
     return report
 
 
@@ -225,7 +227,10 @@ def job_engine(
 ) -> Engine:
     """Return where and how patiently a job runs, as *settings* say."""
     from cbtool.job import Engine
+    from cbtool.source import is_local
 
+    if settings.scratch is not None and not backend.limits.remote and not is_local(settings.scratch):
+        raise UsageError(f"--scratch {settings.scratch}: not a folder", hint="workers of this machine need one")
     return Engine(
         backend,
         settings.retries,

@@ -44,8 +44,8 @@ def sort(
         str | None, typer.Option("--key-bytes", metavar="A:B", help="By these bytes of a record, from 0, half-open.")
     ] = None,
     memory: Annotated[
-        str, typer.Option("--memory", metavar="SIZE", help="What each worker may take.", show_default=True)
-    ] = "512MB",
+        str | None, typer.Option("--memory", metavar="SIZE", help="What each worker may take [512MB, if it has that].")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="STEM", help="What names of parts begin with.")] = None,
     index_to: o.IndexTo = None,
     unversioned: o.Unversioned = False,
@@ -78,7 +78,7 @@ def sort(
     by = _key(key, separator, numeric, reverse, key_bytes, record_size)
     form = "text" if record_size is None else f"fixed:{record_size}"
     engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    settings = j.Settings(backend, engine, j.per_call(tasks_per_call), retries, scratch, force, quiet, verbose)
+    settings = j.Settings(backend, engine, j.per_call(tasks_per_call, timeout), retries, scratch, force, quiet, verbose)
     ask = _Asked(sources, by, form, parts, size, name, index_to, unversioned)
     if _is_folder(output, parts):
         report = ask.into(output, settings)
@@ -169,6 +169,7 @@ class _Asked:
         from cbtool.commands.interrupt import drained_on_interrupt
         from cbtool.destination import open_destination
         from cbtool.naming import safe, stem_and_suffix
+        from cbtool.sorting.shuffle import memory_for
         from cbtool.sorting.sort import sort as work
 
         stem, suffix = stem_and_suffix(route.plan[0].sources[0].uri, ".txt" if self.form == "text" else ".bin")
@@ -177,7 +178,7 @@ class _Asked:
                 route,
                 open_destination(place),
                 r.job_engine(settings, backend, steps, is_stopping),
-                memory_bytes=settings.engine.memory_bytes or 0,
+                memory_bytes=settings.engine.memory_bytes or memory_for(backend.limits),
                 stem=safe(self.name or stem),
                 suffix=suffix,
                 force=settings.force,

@@ -61,7 +61,7 @@ def write(
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
     asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
     engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
-    calls = j.per_call(tasks_per_call)
+    calls = j.per_call(tasks_per_call, timeout)
     settings = j.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
 
     def doing(urls: list[str]) -> Work:

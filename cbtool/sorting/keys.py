@@ -132,7 +132,7 @@ def number(text: bytes) -> bytes:
 
 
 def encoded(values: Any, n_records: int) -> list[bytes]:
-    """Return what a key function returned as keys: numbers before text, integers before others; NaN last of numbers."""
+    """Return what a key function returned as keys: numbers before text, NaN last of numbers."""
     if len(values) != n_records:
         raise TaskFailed(f"the key function returned {len(values)} keys for {n_records} records")
     if isinstance(values, np.ndarray):
@@ -144,12 +144,15 @@ def _encoded(value: Any) -> bytes:
     try:
         if isinstance(value, (bytes, str)):
             return b"s" + (value if isinstance(value, bytes) else value.encode())
-        if isinstance(value, (int, np.integer)):
-            return b"i" + struct.pack(">Q", int(value) + (1 << 63))
-        (bits,) = struct.unpack(">Q", struct.pack(">d", float(value) + 0.0))
-    except (TypeError, ValueError, struct.error) as error:
+        if isinstance(value, (int, np.integer)) and not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError("it is too large")
+        rounded = float(value) + 0.0
+        # A whole number may lie beside the float that it is rounded to: by how much comes second.
+        beside = int(value) - int(rounded) if isinstance(value, (int, np.integer)) else 0
+        (bits,) = struct.unpack(">Q", struct.pack(">d", rounded))
+        return b"n" + struct.pack(">QH", bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63), beside + (1 << 15))
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
         raise TaskFailed(f"the key {value!r} is no number of 64 bits, bytes or str: {error}") from None
-    return b"n" + struct.pack(">Q", bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63))
 
 
 def _made(

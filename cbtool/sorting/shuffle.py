@@ -19,6 +19,7 @@ import numpy as np
 
 from cbtool import ledger as ledgers
 from cbtool.chunk import Chunk, PartOf, SourceRanges
+from cbtool.contracts import Limits
 from cbtool.destination import Destination
 from cbtool.errors import FormatError, UsageError
 from cbtool.job import Engine, Report, Work, run_job
@@ -26,6 +27,7 @@ from cbtool.ledger import OUTPUTS, PLAN, Ledger, RunKey
 from cbtool.naming import numbered
 from cbtool.partitioners.pieces import recipe_pieces
 from cbtool.plan import Plan
+from cbtool.reach import check_places
 from cbtool.sorting.blocks import RecordTooLarge, room
 from cbtool.sorting.keys import Key
 from cbtool.sorting.runs import Index, read_index
@@ -40,6 +42,15 @@ MOST_RUNS = 4000
 """More of them would make a new chunk's line longer than a line of a plan may be."""
 SPLITTER_BYTES = 1024
 """Splitters that are sampled are cut off there: anything between two keys divides them as well."""
+
+
+MEMORY_BYTES = 512_000_000
+"""What a task may take unless it is said."""
+
+
+def memory_for(limits: Limits) -> int:
+    """Return what a task may take on an engine where nobody said: of a small worker, most but not all."""
+    return min(MEMORY_BYTES, limits.memory_bytes * 3 // 4) if limits.memory_bytes else MEMORY_BYTES
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ def shuffled(
     force: bool = False,
 ) -> tuple[Report, Plan | None]:
     """Write the runs of every chunk that has none yet, and return the plan of the new chunks; None if some failed."""
-    _check(route)
+    check(route, destination, engine)
     room(memory_bytes)
     Ledger.claim(destination, run, [], force=force).close()
     begin_step(destination, is_of_shuffle)
@@ -84,8 +95,10 @@ def shuffled(
     return report, plan_of_parts(route.plan, objects, run, stem, suffix)
 
 
-def _check(route: Route) -> None:
-    """Refuse, before anything is begun, what no task can do."""
+def check(route: Route, destination: Destination, engine: Engine) -> None:
+    """Refuse, before anything is read or written, what no task can do."""
+    if engine.backend.limits.remote:
+        check_places(route.plan, destination)
     for chunk in route.plan:
         if len(chunk.parts) != 1:
             raise UsageError("mates cannot be shuffled together", hint="one file at a time")

@@ -13,7 +13,7 @@ from cbtool.job import Engine, Report, Work, run_job
 from cbtool.ledger import PLAN, RunKey
 from cbtool.output import open_output
 from cbtool.plan import Plan, complete, read_chunks
-from cbtool.sorting.shuffle import Route, begin_step, is_of_shuffle, shuffled
+from cbtool.sorting.shuffle import Route, begin_step, check, is_of_shuffle, shuffled
 from cbtool.source import open_source
 from cbtool.stagers.shuffle import STEP
 
@@ -38,6 +38,7 @@ def sort(
     force: bool = False,
 ) -> Report:
     """Sort the records of the plan into files of *destination*, which one after another are the sorted whole."""
+    check(route, destination, engine)
     if not SAFE_NAME.fullmatch(stem + "-"):
         raise UsageError(f"--name {stem}: not of letters, digits, '.', '_', '-'")
     run = route.run_key("sort", name=stem + suffix)

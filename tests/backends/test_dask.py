@@ -151,13 +151,20 @@ def test_a_run_says_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_a_cluster_of_this_process_opens_no_port(own: Dask) -> None:
-    own.submit(task("echo", n=1)).result(timeout=30)
+def test_a_cluster_of_this_process_opens_no_port() -> None:
+    before = _listening()
+    backend = Dask(EngineSettings(2))
+    backend.submit(task("echo", n=1)).result(timeout=30)
+    opened = _listening() - before
+    backend.close()
+    assert opened == set()
+
+
+def _listening() -> set[str]:
+    """Return the sockets of this process that listen."""
     mine = {os.readlink(one.path) for one in os.scandir("/proc/self/fd") if os.path.islink(one.path)}
-    listening = [
-        line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
-    ]
-    assert not mine & {f"socket:[{inode}]" for inode in listening}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return mine & {f"socket:[{row[9]}]" for row in rows if row[3] == "0A"}
 
 
 @pytest.mark.parametrize(

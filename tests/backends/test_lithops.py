@@ -15,7 +15,7 @@ import pytest
 
 from cbtool.backends.on_lithops.engine import Lithops
 from cbtool.contracts import EngineSettings
-from cbtool.errors import ConfigError, TimeLimit, WorkerDied
+from cbtool.errors import ConfigError, TimeLimit, Unavailable, WorkerDied
 from cbtool.registry import load
 from cbtool.runner import opened
 from tests.conftest import S3
@@ -125,6 +125,7 @@ def test_tasks_end_when_the_process_between_is_killed(lithops: Lithops, home: Pa
     lithops.process.kill()
     error = future.exception(timeout=20)
     assert isinstance(error, WorkerDied) and "speaks to Lithops" in str(error)
+    assert isinstance(lithops.submit(task("echo", n=1)).exception(timeout=5), Unavailable)
     # A child that a task left to itself is nobody's now.
     os.kill(pids[1], signal.SIGKILL)
     until(lambda: not alive(pids))

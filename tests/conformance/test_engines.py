@@ -165,10 +165,11 @@ def test_a_shuffle_and_a_sort_run_on_every_engine(reached: Reached) -> None:
 # --- through the command line ---------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_first_lets_what_runs_end(reached: Reached, tmp_path: Path) -> None:
+@pytest.mark.parametrize("per_call", ["1", "auto"])
+def test_ctrl_c_first_lets_what_runs_end(reached: Reached, tmp_path: Path, per_call: str) -> None:
     ready, store = reached
     command = "touch {work}/began-{chunk}; until [ -e {work}/go ]; do sleep .05; done; cat {in}"
-    with _begin(ready, store, tmp_path, command) as process:
+    with _begin(ready, store, tmp_path, command, per_call) as process:
         until(lambda: len(list(tmp_path.glob("began-*"))) == N_WORKERS, 60)
         _interrupt(process)
         (tmp_path / "go").touch()
@@ -218,7 +219,7 @@ def _how(ready: Ready) -> dict[str, Any]:
     return {"workers": settings.workers, "engine_config": settings.config, "scheduler": settings.scheduler}
 
 
-def _begin(ready: Ready, store: Store, tmp_path: Path, command: str) -> subprocess.Popen[bytes]:
+def _begin(ready: Ready, store: Store, tmp_path: Path, command: str, per_call: str = "1") -> subprocess.Popen[bytes]:
     """Start a run of twelve chunks; ``{work}`` in *command* is a folder that it may write to."""
     if "some.txt" not in store.names():
         store.put("some.txt", LINES.encode())
@@ -234,7 +235,7 @@ def _begin(ready: Ready, store: Store, tmp_path: Path, command: str) -> subproce
         "-j",
         str(N_WORKERS),
     ]
-    words += [*ready.words, "--tasks-per-call", "1", "--", command.replace("{work}", str(tmp_path))]
+    words += [*ready.words, "--tasks-per-call", per_call, "--", command.replace("{work}", str(tmp_path))]
     return subprocess.Popen(
         [sys.executable, "-m", "cbtool", *words],
         env={**ENVIRONMENT, **{k: v for k, v in os.environ.items() if k.startswith("AWS_")}, **ready.environment},

@@ -199,6 +199,14 @@ def test_integer_keys_sort_as_integers(values: list[int]) -> None:
     assert sorted(values) == [value for _, value in sorted(zip(encoded(values, len(values)), values, strict=True))]
 
 
+@given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False)), min_size=2))
+def test_numbers_of_both_kinds_sort_together(values: list[int | float]) -> None:
+    """As where keys are floats and splitters are whole numbers; Python compares the two exactly."""
+    keys = encoded(values, len(values))
+    for a, b in zip(range(len(values)), range(1, len(values)), strict=False):
+        assert (keys[a] < keys[b], keys[a] == keys[b]) == (values[a] < values[b], values[a] == values[b])
+
+
 @given(st.lists(st.floats(allow_nan=False), min_size=2))
 def test_float_keys_sort_as_floats(values: list[float]) -> None:
     keys = encoded(np.array(values), len(values))

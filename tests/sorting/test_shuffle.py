@@ -72,7 +72,7 @@ def in_lines(*texts: bytes) -> list[bytes]:
     reverse=st.booleans(),
 )
 def test_any_lines_in_any_parts_are_sorted(texts: list[bytes], chunks: int, parts: int, reverse: bool) -> None:
-    if not any(texts):
+    if not any(texts) or any(text.startswith(b"\x1f\x8b") for text in texts):  # those would be gzip
         return
     # Nothing is to outlive a crash here, and syncing takes longer than all else.
     with tempfile.TemporaryDirectory() as folder, patch("os.fsync"):
