@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -48,8 +49,11 @@ def test_what_a_task_prints_is_no_frame(local: Local) -> None:
 
 def test_a_worker_killed_while_idle_is_replaced(local: Local) -> None:
     pid = local.submit(task("pid")).result(timeout=10)["result"]["pid"]
+    descriptor = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not alive([pid]))
+    # Until all its threads are gone: before that it may look dead and is not reaped yet.
+    assert select.select([descriptor], [], [], 10)[0]
+    os.close(descriptor)
     for n in range(4):
         assert local.submit(task("echo", n=n)).result(timeout=10)["result"] == {"n": n}
 
