@@ -23,6 +23,8 @@ Cut = Callable[[int], Plan]
 
 SHARES = (1024, 256, 64)
 """Chunks that are tried are such parts of the sources: the third only if the second took too little time."""
+LEAST_BYTES = 4 * 1024
+"""The smallest that are tried read about so much: of small sources they are larger parts."""
 ENOUGH_S = 0.25
 ENOUGH_MORE = 0.1
 """A size tells what grows once its tasks take so much longer than the smallest: in seconds, and in parts of those."""
@@ -50,10 +52,12 @@ def probe(cut: Cut, work: Work, engine: Engine, place: str) -> list[Sample]:
         samples.extend(went)
         return went
 
-    plan = cut(SHARES[0])
+    read_bytes = sum(chunk.n_bytes for chunk in cut(limits.concurrency))
+    first, *more = shares(read_bytes, lanes)
+    plan = cut(first)
     run(plan, PLACES[:lanes])
     least_s = median(one.wall_s for one in run(plan, PLACES[:lanes]))
-    for share in SHARES[1:]:
+    for share in more:
         if len(plan) <= lanes:
             break
         plan = cut(share)
@@ -63,6 +67,16 @@ def probe(cut: Cut, work: Work, engine: Engine, place: str) -> list[Sample]:
     for begin in range(lanes, len(PLACES), lanes):
         run(plan, PLACES[begin : begin + lanes])
     return samples
+
+
+def shares(read_bytes: int, lanes: int) -> list[int]:
+    """Return into how many chunks sources that are read by *read_bytes* are cut to be tried, most first.
+
+    >>> shares(10**9, 2), shares(1_300_000, 2)
+    ([1024, 256, 64], [317, 79, 19])
+    """
+    scale = min(1.0, read_bytes / LEAST_BYTES / SHARES[0])
+    return sorted({max(2 * lanes, int(share * scale)) for share in SHARES}, reverse=True)
 
 
 def _run(plan: Plan, places: Sequence[int], work: Work, engine: Engine, place: str) -> list[Sample]:
