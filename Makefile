@@ -45,7 +45,7 @@ $(VENV)/base: $(VENV)/made pyproject.toml requirements.lock
 
 $(VENV)/dev: $(VENV)/base
 	$(PIP) 'pip>=25.1'
-	$(PIP) --editable . --group dev
+	$(PIP) --editable '.[lidar]' --group dev
 	@touch $@
 
 # AWS's emulator of the Lambda runtime interface: one binary of a wheel of theirs, which is not installed.

@@ -1,0 +1,160 @@
+"""A file as groups of points, each of which is a range of bytes that can be decoded alone.
+
+Groups are the chunks of LAZ, the nodes of COPC, or stretches of `CHUNK_POINTS` records of plain LAS.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbtool.partitioners.las import copc
+from cbtool.partitioners.las.header import Header, Vlr, parse, parse_evlrs, points_at, wrong
+from cbtool.partitioners.las.records import Records, dtype_of
+from cbtool.source import Source
+
+Ints = NDArray[np.int64]
+HEAD_BYTES = 64 * 1024
+CHUNK_POINTS = 50_000
+"""How many points LASzip puts into a chunk unless it is told otherwise; cbtool makes and takes such groups too."""
+TABLE_HEAD_BYTES = 8
+TABLE_BYTES_EACH = 16
+"""More than an entry of a chunk table ever takes: two numbers of 32 bits, coded."""
+MOST_EVLR_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Where groups lie and how many points each has; arrays of one length, in the order of the points."""
+
+    start: Ints
+    length: Ints
+    count: Ints
+    nodes: copc.Entries | None = None
+    """The entries of a COPC file's hierarchy, in the same order."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class LasFile:
+    """An open file with its header."""
+
+    source: Source
+    header: Header
+    head: bytes
+    """All bytes before the points."""
+    laszip: bytes | None
+    """The content of the laszip record, as lazrs takes it; None for plain LAS."""
+
+    @property
+    def where(self) -> str:
+        return self.source.uri
+
+
+def open_las(source: Source) -> LasFile:
+    """Read and check the header of *source*: one or two requests."""
+    head = source.read(0, min(HEAD_BYTES, source.size))
+    at = points_at(head, source.size, source.uri)
+    if at > len(head):
+        head += source.read(len(head), at - len(head))
+    return file_of(source, head[:at])
+
+
+def file_of(source: Source, head: bytes) -> LasFile:
+    """Return the file whose bytes before the points are *head*."""
+    header = parse(head, source.size, source.uri)
+    laszip = None
+    if header.is_compressed:
+        from cbtool.partitioners.las.codec import laszip_of
+
+        laszip = laszip_of(header, source.uri).data
+    return LasFile(source, header, head, laszip)
+
+
+def evlrs_of(file: LasFile) -> tuple[Vlr, ...]:
+    """Read the extended records, which lie at the end of a file: one request, none if there are no such records."""
+    header, source = file.header, file.source
+    if not header.n_evlrs:
+        return ()
+    if source.size - header.evlrs_at > MOST_EVLR_BYTES:
+        wrong(file.where, f"its extended records are of {source.size - header.evlrs_at} bytes", "1 GiB is read")
+    tail = source.read(header.evlrs_at, source.size - header.evlrs_at)
+    return parse_evlrs(tail, header.evlrs_at, header.n_evlrs, file.where)
+
+
+def groups_of(file: LasFile, meets: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None) -> Groups:
+    """Return the groups of *file*: no request for LAS, two for LAZ, one or more for COPC.
+
+    *meets* takes footprints of COPC nodes (n, 4) and says which are wanted; other files have all their groups.
+    """
+    header = file.header
+    if header.is_copc:
+        entries = copc.hierarchy(file.source, copc.info_of(header, file.source.size, file.where), meets)
+        start, length, count = (entries[name].astype(np.int64) for name in ("offset", "length", "count"))
+        if meets is None and count.sum() != header.n_points:
+            wrong(file.where, f"its hierarchy holds {count.sum()} points, and its header says {header.n_points}")
+        return Groups(start, length, count, entries)
+    if not header.n_points:
+        none = np.zeros(0, np.int64)
+        return Groups(none, none, none)
+    if file.laszip is not None:
+        return _laz_groups(file, file.laszip)
+    count = _fixed_counts(header.n_points, CHUNK_POINTS)
+    length = count * header.record_bytes
+    return Groups(header.points_at + np.cumsum(length) - length, length, count)
+
+
+def _fixed_counts(n_points: int, each: int) -> Ints:
+    count = np.full(-(-n_points // each), each, np.int64)
+    count[-1] = n_points - each * (len(count) - 1)
+    return count
+
+
+def _laz_groups(file: LasFile, laszip: bytes) -> Groups:
+    import lazrs
+
+    from cbtool.partitioners.las.codec import VARIABLE, decoding
+
+    header, source = file.header, file.source
+    cut = "is it cut short? cbtool convert --salvage keeps what is intact"
+    first = header.points_at + 8
+    if first + TABLE_HEAD_BYTES > source.size:
+        wrong(file.where, f"its header says {header.n_points} points, and it ends where they begin", cut)
+    (at,) = struct.unpack("<q", source.read(header.points_at, 8))
+    if at == -1:  # a writer that could not go back put it at the end
+        (at,) = struct.unpack("<q", source.read(source.size - 8, 8))
+    if not first <= at <= source.size - TABLE_HEAD_BYTES:
+        wrong(file.where, f"its chunk table should be at byte {at}, and it has {source.size} bytes", cut)
+    n = struct.unpack("<II", source.read(at, TABLE_HEAD_BYTES))[1]
+    each = struct.unpack_from("<I", laszip, 12)[0]
+    if n > (at - first) or (each != VARIABLE and n != -(-header.n_points // each)):
+        wrong(file.where, f"its chunk table has {n} chunks for {header.n_points} points in {at - first} bytes", cut)
+    data = source.read(at, min(source.size - at, TABLE_HEAD_BYTES + 64 + TABLE_BYTES_EACH * n))
+    with decoding(file.where):
+        table = lazrs.read_chunk_table_only(io.BytesIO(data), lazrs.LazVlr(laszip))
+    count, length = np.array(table, np.int64).reshape(-1, 2).T
+    if each != VARIABLE:
+        count = _fixed_counts(header.n_points, each)
+    if (length <= 0).any() or length.sum() > at - first or (count < 0).any() or count.sum() != header.n_points:
+        wrong(file.where, f"its chunk table does not fit {header.n_points} points in {at - first} bytes", cut)
+    return Groups(first + np.cumsum(length) - length, length, count)
+
+
+def decode_groups(
+    file: LasFile, data: bytes | memoryview, counts: Sequence[int], lengths: Sequence[int], selection: Any = None
+) -> Records:
+    """Return the records of adjacent groups whose bytes are *data*; *selection* is one of `codec`, by default all."""
+    header = file.header
+    if file.laszip is None:
+        return np.frombuffer(data, dtype_of(header.point_format, header.record_bytes))
+    from cbtool.partitioners.las.codec import EVERYTHING, decode
+
+    return decode(data, file.laszip, counts, lengths, header, file.where, selection or EVERYTHING)
