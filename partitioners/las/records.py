@@ -89,4 +89,5 @@ def classification(records: Records) -> NDArray[np.uint8]:
 def is_withheld(records: Records) -> NDArray[np.bool_]:
     """Say of each point whether it is flagged as withheld (deleted)."""
     field, bit = ("classification_flags", 0x04) if is_new(records) else ("raw_classification", 0x80)
-    return np.not_equal(records[field] & np.uint8(bit), 0)
+    found: NDArray[np.bool_] = np.not_equal(records[field] & np.uint8(bit), 0)
+    return found
