@@ -33,6 +33,8 @@ class Partitioner(Protocol):
 
     weights: Sequence[str]
     """What ``--by`` may name; the first is the default."""
+    is_ordered: bool
+    """Whether the chunks, one after another, have the records in the order of the sources."""
 
     def sniff(self, head: bytes, uri: str) -> bool:
         """Say whether a source that begins with *head* (up to 64 KiB) is of this format."""
@@ -72,6 +74,9 @@ class Partitioner(Protocol):
 
         *chunk* is one of the plan's; what its recipe says of the format holds for the file.
         """
+
+    def remarks(self, chunks: Sequence[Chunk]) -> list[str]:
+        """Return what people should be told of a plan besides: what it costs, what could not be as it was asked."""
 
 
 Frame = dict[str, Any]

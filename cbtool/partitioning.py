@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from cbtool import sidecar
 from cbtool.asked import Options
 from cbtool.chunk import Chunk
+from cbtool.contracts import Partitioner
 from cbtool.detect import detect, partitioner
 from cbtool.errors import FormatError, NeedsIndex, UsageError
 from cbtool.index import Index
@@ -51,7 +52,7 @@ def partition(
     try:
         if why is None and len(known) < len(sources):
             # Weights are of one kind along the whole line: either every source is measured or none.
-            return _sealed(format_.chunks(sources, [None] * len(sources), options), options, say)
+            return _sealed(format_, format_.chunks(sources, [None] * len(sources), options), options, say)
     except NeedsIndex as error:
         if options.on_the_fly:
             raise
@@ -59,14 +60,16 @@ def partition(
     missing = [source for source in sources if source not in known]
     if missing:
         known |= _indexed(missing, name, why or "", indexer, index_to, say)
-    return _sealed(format_.chunks(sources, [known[source] for source in sources], options), options, say)
+    return _sealed(format_, format_.chunks(sources, [known[source] for source in sources], options), options, say)
 
 
-def _sealed(chunks: Sequence[Chunk], options: Options, say: Say) -> Plan:
-    """Return the plan of *chunks*; say so if there are fewer than asked."""
+def _sealed(format_: Partitioner, chunks: Sequence[Chunk], options: Options, say: Say) -> Plan:
+    """Return the plan of *chunks*; say so if there are fewer than asked, and what their format remarks."""
     asked = options.chunks
     if isinstance(asked, int) and len(chunks) < asked:
         say(f"{len(chunks)} chunks, not {asked}: there are no more places to cut at")
+    for remark in format_.remarks(chunks):
+        say(remark)
     return sealed(chunks, options)
 
 

@@ -25,6 +25,12 @@ FORMATS = {
         "cbtool.partitioners.fastq:PARTITIONER", "sequencing reads, single or paired; gzip, BGZF", (".fastq", ".fq")
     ),
     "fixed": Entry("cbtool.partitioners.fixed:PARTITIONER", "records of a fixed size, by --as fixed:BYTES; gzip, BGZF"),
+    "las": Entry(
+        "cbtool.partitioners.las.cloud:PARTITIONER",
+        "point clouds: LAS, LAZ, COPC",
+        (".las", ".laz"),
+        needs="pip install 'cbtool[lidar]'",
+    ),
     "text": Entry("cbtool.partitioners.text:PARTITIONER", "lines of any text; gzip, BGZF", (".txt", ".log")),
 }
 """In the order in which they are tried on a source."""

@@ -52,6 +52,8 @@ class Stream:
         self.name, self.weights, self.detect, self.grammar, self.slow = name, weights, detect, grammar, slow
         self.shared = shared
 
+    is_ordered = True
+
     def sniff(self, head: bytes, uri: str) -> bool:
         return self.detect(plain_head(head, uri)) is not None
 
@@ -191,6 +193,9 @@ class Stream:
 
     def records(self, blocks: Iterator[bytes], chunk: Chunk) -> Iterator[list[bytes]]:
         return self._grammar_of(chunk).split(blocks)
+
+    def remarks(self, chunks: Sequence[Chunk]) -> list[str]:
+        return []
 
     def _grammar_of(self, chunk: Chunk) -> Grammar:
         how = chunk.recipe.get("how")

@@ -16,10 +16,10 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     chunk = chunk_of(task)
     how = partitioner(chunk.format)
     if "uri" not in task:
-        parts = [summarise(how.records(part.blocks, chunk)) for part in open_parts(chunk)]
+        parts = [summarise(how.records(part.blocks, chunk), is_ordered=how.is_ordered) for part in open_parts(chunk)]
         return {"parts": [part.to_json() for part in parts]}
     with open_source(task["uri"], version=task.get("version"), unversioned=True) as source:
         blocks = how.whole(source) if source.size else iter(())
-        found = summarise(how.records(blocks, chunk))
+        found = summarise(how.records(blocks, chunk), is_ordered=how.is_ordered)
         source.check()
     return {"parts": [found.to_json()]}

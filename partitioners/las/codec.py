@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ import lazrs
 import numpy as np
 
 from cbtool.errors import FormatError
+from cbtool.partitioners.las.frame import Frame
 from cbtool.partitioners.las.header import LASZIP, Header, wrong
-from cbtool.partitioners.las.records import Records, dtype_of
+from cbtool.partitioners.las.records import Records
 
 POINTWISE, LAYERED = 2, 3
 """Compressors whose chunks can be decoded alone (LASzip); 1 is one stream from beginning to end."""
@@ -73,19 +75,19 @@ def decode(
     laszip: bytes,
     counts: Sequence[int],
     lengths: Sequence[int],
-    header: Header,
+    dtype: np.dtype[np.void],
     where: str,
     selection: lazrs.DecompressionSelection = EVERYTHING,
 ) -> Records:
-    """Decode adjacent groups of *counts* points in *lengths* bytes of *data*. What *selection* leaves out is zero.
+    """Decode adjacent groups of *counts* points in *lengths* bytes of *data*, as records of *dtype*. What *selection* leaves out is zero.
 
     FormatError if they do not decode.
     """
-    out = np.zeros(sum(counts) * header.record_bytes, np.uint8)
+    out = np.zeros(sum(counts) * dtype.itemsize, np.uint8)
     with decoding(where):
         table = list(zip(counts, lengths, strict=True))
         lazrs.decompress_points_with_chunk_table(bytes(data), laszip, out, table, selection)
-    return out.view(dtype_of(header.point_format, header.record_bytes))
+    return out.view(dtype)
 
 
 @contextmanager
@@ -105,3 +107,19 @@ def new_laszip(point_format: int, n_extra: int, *, is_variable: bool = False) ->
     """Return the content of a laszip record for points to be compressed."""
     record: bytes = lazrs.LazVlr.new_for_compression(point_format, n_extra, is_variable).record_data()
     return bytes(record)
+
+
+def encode(records: Records, frame: Frame) -> bytes:
+    """Return up to `CHUNK_POINTS` *records* of *frame* as one chunk."""
+    vlr = lazrs.LazVlr.new_for_compression(frame.point_format, frame.n_extra, False)
+    flat = np.ascontiguousarray(records).view(np.uint8).reshape(-1)
+    packed = bytes(lazrs.compress_points(vlr, flat, False))
+    # Eight bytes say where the chunk table is, which is not wanted here.
+    return packed[8 : int.from_bytes(packed[:8], "little", signed=True)]
+
+
+def chunk_table(table: Sequence[tuple[int, int]], laszip: bytes) -> bytes:
+    """Return the chunk table of chunks of (points, bytes)."""
+    out = io.BytesIO()
+    lazrs.write_chunk_table(out, list(table), lazrs.LazVlr(laszip))
+    return out.getvalue()

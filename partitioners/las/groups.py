@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cbtool.partitioners.las import copc
-from cbtool.partitioners.las.header import Header, Vlr, parse, parse_evlrs, points_at, wrong
+from cbtool.partitioners.las.header import EVLR_BYTES, Header, parse, points_at, wrong
 from cbtool.partitioners.las.records import Records, dtype_of
-from cbtool.source import Source
+from cbtool.source import Cached, Range, Source
 
 Ints = NDArray[np.int64]
 HEAD_BYTES = 64 * 1024
@@ -26,7 +26,8 @@ CHUNK_POINTS = 50_000
 TABLE_HEAD_BYTES = 8
 TABLE_BYTES_EACH = 16
 """More than an entry of a chunk table ever takes: two numbers of 32 bits, coded."""
-MOST_EVLR_BYTES = 1 << 30
+WAVEFORMS_INSIDE = 0x02
+"""The bit of the global encoding that says that waveforms lie in the file."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,29 @@ def file_of(source: Source, head: bytes) -> LasFile:
     return LasFile(source, header, head, laszip)
 
 
-def evlrs_of(file: LasFile) -> tuple[Vlr, ...]:
-    """Read the extended records, which lie at the end of a file: one request, none if there are no such records."""
-    header, source = file.header, file.source
-    if not header.n_evlrs:
-        return ()
-    if source.size - header.evlrs_at > MOST_EVLR_BYTES:
-        wrong(file.where, f"its extended records are of {source.size - header.evlrs_at} bytes", "1 GiB is read")
-    tail = source.read(header.evlrs_at, source.size - header.evlrs_at)
-    return parse_evlrs(tail, header.evlrs_at, header.n_evlrs, file.where)
+def evlr_ranges(file: LasFile) -> list[Range]:
+    """Return where the extended records lie that every file of the same points needs: all but a COPC hierarchy.
+
+    One request, or two; none if there are no such records.
+    """
+    header, size = file.header, file.source.size
+    at, n = header.evlrs_at, header.n_evlrs
+    if header.minor == 3 and header.global_encoding & WAVEFORMS_INSIDE:
+        at, n = header.waveform_at, 1
+    found: list[Range] = []
+    source = Cached(file.source, HEAD_BYTES)
+    for number in range(n):
+        if at + EVLR_BYTES > size:
+            wrong(file.where, f"extended record {number} of {n} is cut short", "copy it again")
+        user, record_id, length = struct.unpack_from("<16sHQ", source.read(at, EVLR_BYTES), 2)
+        if at + EVLR_BYTES + length > size:
+            wrong(
+                file.where, f"extended record {number} of {n} has {length} bytes: the file ends before", "copy it again"
+            )
+        if not user.startswith(b"copc\0"):
+            found.append((at, EVLR_BYTES + length))
+        at += EVLR_BYTES + length
+    return found
 
 
 def groups_of(file: LasFile, meets: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None) -> Groups:
@@ -152,9 +167,22 @@ def decode_groups(
     file: LasFile, data: bytes | memoryview, counts: Sequence[int], lengths: Sequence[int], selection: Any = None
 ) -> Records:
     """Return the records of adjacent groups whose bytes are *data*; *selection* is one of `codec`, by default all."""
-    header = file.header
-    if file.laszip is None:
-        return np.frombuffer(data, dtype_of(header.point_format, header.record_bytes))
+    dtype = dtype_of(file.header.point_format, file.header.record_bytes)
+    return records_of(data, file.laszip, counts, lengths, dtype, file.where, selection)
+
+
+def records_of(
+    data: bytes | memoryview,
+    laszip: bytes | None,
+    counts: Sequence[int],
+    lengths: Sequence[int],
+    dtype: np.dtype[np.void],
+    where: str,
+    selection: Any = None,
+) -> Records:
+    """Return the records of adjacent groups, plain or, where there is a *laszip* record, compressed."""
+    if laszip is None:
+        return np.frombuffer(data, dtype)
     from cbtool.partitioners.las.codec import EVERYTHING, decode
 
-    return decode(data, file.laszip, counts, lengths, header, file.where, selection or EVERYTHING)
+    return decode(data, laszip, counts, lengths, dtype, where, selection or EVERYTHING)
