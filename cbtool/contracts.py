@@ -79,6 +79,31 @@ class Partitioner(Protocol):
         """Return what people should be told of a plan besides: what it costs, what could not be as it was asked."""
 
 
+class Scattering(Protocol):
+    """How a format writes all chunks of a plan by passing over the sources once; a partitioner may have one.
+
+    It is worth it where the records of a chunk lie far apart. The files are the same bytes that `build` makes.
+    """
+
+    def is_worth(self, chunks: Sequence[Chunk]) -> bool:
+        """Say whether reading the chunks one by one is more work."""
+
+    def targets(self, chunks: Sequence[Chunk]) -> bytes:
+        """Return what a task needs to know of all chunks."""
+
+    def stretches(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Return tasks, numbered and named, that together read once what must be decoded."""
+
+    def segment(self, chunk: Chunk, sources: Sequence[Source], said: bytes) -> Iterator[bytes]:
+        """Yield the records of one of `stretches` in the order of their chunks; *said* is what `targets` returned."""
+
+    def gathered(self, chunks: Sequence[Chunk], segments: Sequence[Source]) -> list[Chunk]:
+        """Return for each chunk one that `gather` makes its file of, from its slices of all *segments*."""
+
+    def gather(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
+        """Yield the file of one of `gathered`."""
+
+
 Frame = dict[str, Any]
 """What comes back from a worker: ``{"result": {…}}`` or ``{"error": {…}}``, and what the task ``spent``."""
 

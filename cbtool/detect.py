@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cbtool.contracts import Partitioner
+from cbtool.contracts import Partitioner, Scattering
 from cbtool.errors import ConfigError, FormatError, UsageError
 from cbtool.naming import COMPRESSED
 from cbtool.registry import entries, load
@@ -26,6 +26,12 @@ def partitioner(name: str) -> Partitioner:
         found = found.of(argument)
     made: Partitioner = found
     return made
+
+
+def scattering(form: str) -> Scattering | None:
+    """Return how the chunks of a format are written by one pass over the sources, where it has a way."""
+    found: Scattering | None = getattr(partitioner(form), "scattering", None)
+    return found
 
 
 def detect(source: Source, form: str | None = None) -> str:

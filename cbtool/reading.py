@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,15 @@ def open_parts(chunk: Chunk) -> Generator[Part]:
     StaleError if a source is not the planned one, before or
     after; FormatError if what was read does not make the chunk.
     """
+    with opened_sources(chunk) as sources:
+        for part, one_part in zip(chunk.parts, partitioner(chunk.format).build(chunk, sources), strict=True):
+            blocks = checked(one_part.blocks, [sources[number] for number in part.sources])
+            yield Part(one_part.name, waiting_for(blocks))
+
+
+@contextmanager
+def opened_sources(chunk: Chunk) -> Iterator[list[Source]]:
+    """Open the sources of *chunk*, in their order; StaleError if one is not the planned one."""
     with ExitStack() as stack:
         opened: dict[str, Source] = dict(chunk.given)
         for one in chunk.sources:
@@ -32,13 +41,10 @@ def open_parts(chunk: Chunk) -> Generator[Part]:
                 raise StaleError(f"{one.uri}: it has changed since it was planned", hint="make the plan again")
             if opened[one.uri].size != one.size:
                 raise FormatError(f"chunk {chunk.chunk}: {one.uri} has another size than planned")
-        sources = [opened[one.uri] for one in chunk.sources]
-        for part, one_part in zip(chunk.parts, partitioner(chunk.format).build(chunk, sources), strict=True):
-            blocks = _checked(one_part.blocks, [sources[number] for number in part.sources])
-            yield Part(one_part.name, waiting_for(blocks))
+        yield [opened[one.uri] for one in chunk.sources]
 
 
-def _checked(blocks: Iterator[bytes], sources: Sequence[Source]) -> Iterator[bytes]:
+def checked(blocks: Iterator[bytes], sources: Sequence[Source]) -> Iterator[bytes]:
     """Yield *blocks*, and then see that no source has changed meanwhile."""
     yield from blocks
     for source in set(sources):

@@ -9,7 +9,7 @@ chunks hold the records of one stretch of keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from cbtool import ledger as ledgers
 from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.contracts import Limits
 from cbtool.destination import Destination
 from cbtool.errors import FormatError, UsageError
 from cbtool.job import Engine, Report, Work, run_job
-from cbtool.ledger import OUTPUTS, PLAN, Ledger, RunKey
+from cbtool.ledger import Ledger, RunKey
 from cbtool.naming import numbered
 from cbtool.partitioners.pieces import recipe_pieces
 from cbtool.plan import Plan
@@ -33,6 +32,7 @@ from cbtool.sorting.keys import Key
 from cbtool.sorting.runs import Index, read_index
 from cbtool.source import open_source
 from cbtool.stagers.shuffle import SPLITTERS, STEP, blocks, outputs, read_splitters, shape_of
+from cbtool.steps import begin_step
 
 SAMPLE_BYTES = 64 * 1024
 """What is read at the head of each sampled chunk."""
@@ -112,14 +112,6 @@ def is_of_shuffle(name: str) -> bool:
 
 def _urls(plan: Plan) -> list[str]:
     return sorted({url for chunk in plan for url in chunk.urls.values()})
-
-
-def begin_step(destination: Destination, is_its: Callable[[str], bool]) -> None:
-    """Have the ledger speak of the step that the names of its outputs tell, and of no other."""
-    if not all(is_its(name) for names in ledgers.outputs(destination).values() for name in names):
-        # OUTPUTS says which step it is; it is also what is written last.
-        destination.delete(PLAN)
-        destination.delete(OUTPUTS)
 
 
 def keep_splitters(route: Route, destination: Destination) -> list[bytes]:

@@ -10,12 +10,12 @@ from cbtool.chunk import SAFE_NAME
 from cbtool.destination import Destination, Folder
 from cbtool.errors import CannotWrite, FormatError, UsageError
 from cbtool.job import Engine, Report, Work, run_job
-from cbtool.ledger import PLAN, RunKey
 from cbtool.output import open_output
-from cbtool.plan import Plan, complete, read_chunks
-from cbtool.sorting.shuffle import Route, begin_step, check, is_of_shuffle, shuffled
+from cbtool.plan import Plan
+from cbtool.sorting.shuffle import Route, check, is_of_shuffle, shuffled
 from cbtool.source import open_source
 from cbtool.stagers.shuffle import STEP
+from cbtool.steps import begin_step, begun, remove_step
 
 PART_BYTES = 256_000_000
 """How large a part is unless it is said how many there are."""
@@ -43,7 +43,7 @@ def sort(
         raise UsageError(f"--name {stem}: not of letters, digits, '.', '_', '-'")
     run = route.run_key("sort", name=stem + suffix)
     _refuse_taken(destination, stem)
-    parts = None if force else _begun(destination, run)
+    parts = None if force else begun(destination, run, STEP)
     if parts is None:
         report, parts = shuffled(
             route, destination, engine, run, memory_bytes=memory_bytes, stem=stem, suffix=suffix, force=force
@@ -55,8 +55,7 @@ def sort(
     report = run_job(parts, work, destination, engine, key=run)
     if not report.failed:
         _check_sizes(parts, destination)
-        for name, _ in list(destination.names(STEP)):
-            destination.delete(name)
+        remove_step(destination, STEP)
     return report
 
 
@@ -70,21 +69,6 @@ def _refuse_taken(destination: Destination, stem: str) -> None:
                     f"{destination.uri}: {name} is there already, and no run of cbtool made it",
                     hint="remove it, or name another destination",
                 )
-
-
-def _begun(destination: Destination, run: RunKey) -> Plan | None:
-    """Return the parts, if the run has come to merging them, and what is left to be merged is there."""
-    made = ledgers.outputs(destination)
-    if not made or any(is_of_shuffle(name) for names in made.values() for name in names):
-        return None
-    ledgers.Ledger.claim(destination, run, []).close()
-    parts = complete(read_chunks((destination.read(PLAN) or b"").splitlines(), destination.uri), destination.uri)
-    left = set(made) - ledgers.done(destination, made)
-    there = {destination.locate(name) for name, _ in destination.names(STEP)} if left else set()
-    if isinstance(destination, Folder):
-        there = {os.path.abspath(path) for path in there}
-    needed = {one.uri for chunk in parts if chunk.chunk in left for one in chunk.sources}
-    return parts if needed <= there else None
 
 
 def _check_sizes(parts: Plan, destination: Destination) -> None:

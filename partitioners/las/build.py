@@ -15,7 +15,7 @@ from cbtool.partitioners.las.groups import records_of
 from cbtool.partitioners.las.header import Vlr, parse, parse_evlrs
 from cbtool.partitioners.las.recipe import Box, Piece, Recipe, recipe_of
 from cbtool.partitioners.las.records import Records, dtype_of
-from cbtool.partitioners.las.writing import OVERLAP, Writer, with_overlap_byte
+from cbtool.partitioners.las.writing import Writer, with_overlap_byte
 from cbtool.source import Source
 
 AT_ONCE_POINTS = 250_000
@@ -127,7 +127,7 @@ class Selector:
             self._region = Region.from_json(recipe.only)
 
     def __call__(self, records: Records, piece: Piece) -> tuple[Records, Bools | None]:
-        """Return the chunk's points among *records*, in its frame, and which of them are overlap (None: there is none)."""
+        """Return the chunk's points among *records*, in its frame, and which are overlap (None: there is none)."""
         recipe = self.recipe
         x, y = spatial(records, piece.place)
         core = _inside(x, y, recipe.box)
@@ -205,6 +205,3 @@ def with_mark(records: Records, overlap: Bools | None, frame: Frame) -> Records:
     flat[:, :-1] = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), -1)
     flat[:, -1] = overlap
     return flat.reshape(-1).view(frame.dtype)
-
-
-__all__ = ["OVERLAP", "Reading", "Selector", "build", "points"]

@@ -8,7 +8,7 @@ from typing import IO, cast
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
-from cbtool.contracts import Info
+from cbtool.contracts import Info, Scattering
 from cbtool.errors import UsageError
 from cbtool.index import Index
 from cbtool.partitioners.las.groups import groups_of, open_las
@@ -29,6 +29,12 @@ class Cloud:
     weights = WEIGHTS
     takes = frozenset(("overlap", "shape", "only"))
     is_ordered = False
+
+    @property
+    def scattering(self) -> Scattering:
+        from cbtool.partitioners.las import scatter
+
+        return scatter
 
     def sniff(self, head: bytes, uri: str) -> bool:
         return head.startswith(MAGIC)
@@ -96,7 +102,7 @@ class Cloud:
         shared = sum("ranks" in (chunk.core or {}) for chunk in chunks)
         if shared:
             said.append(
-                f"{shared} chunks share places with others: so many points are in one cell that it is cut by order"
+                f"{shared} chunks share places with others: one cell holds more than a chunk, and is cut by order"
             )
         sizes = {source.uri: source.size for chunk in chunks for source in chunk.sources}
         times = sum(chunk.n_bytes for chunk in chunks) / max(1, sum(sizes.values()))

@@ -79,9 +79,9 @@ def decode(
     where: str,
     selection: lazrs.DecompressionSelection = EVERYTHING,
 ) -> Records:
-    """Decode adjacent groups of *counts* points in *lengths* bytes of *data*, as records of *dtype*. What *selection* leaves out is zero.
+    """Decode adjacent groups of *counts* points in *lengths* bytes of *data*, as records of *dtype*.
 
-    FormatError if they do not decode.
+    What *selection* leaves out is zero. FormatError if they do not decode.
     """
     out = np.zeros(sum(counts) * dtype.itemsize, np.uint8)
     with decoding(where):
