@@ -27,6 +27,7 @@ PLACES = lazrs.DecompressionSelection(
     lazrs.SELECTIVE_DECOMPRESS_XY_RETURNS_CHANNEL
     | lazrs.SELECTIVE_DECOMPRESS_Z
     | lazrs.SELECTIVE_DECOMPRESS_CLASSIFICATION
+    | lazrs.SELECTIVE_DECOMPRESS_FLAGS
 )
 """What a survey needs; point formats before LAS 1.4 are always decoded whole."""
 
