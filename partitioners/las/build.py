@@ -202,6 +202,6 @@ def with_mark(records: Records, overlap: Bools | None, frame: Frame) -> Records:
     if overlap is None:
         return records
     flat = np.zeros((len(records), frame.record_bytes), np.uint8)
-    flat[:, :-1] = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), -1)
+    flat[:, :-1] = np.ascontiguousarray(records).view(np.uint8).reshape(-1, frame.record_bytes - 1)
     flat[:, -1] = overlap
     return flat.reshape(-1).view(frame.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import IO, cast
+from typing import BinaryIO, cast
 
 from cbtool.asked import Options
 from cbtool.chunk import Chunk, Part
@@ -91,7 +91,7 @@ class Cloud:
         from cbtool.partitioners.las.proving import canonical
 
         # Compressed points are not read from a stream: where their chunks lie is told at the end.
-        with cast(IO[bytes], SpooledTemporaryFile(SPOOL_BYTES)) as file:
+        with cast(BinaryIO, SpooledTemporaryFile(SPOOL_BYTES)) as file:
             for block in blocks:
                 file.write(block)
             file.seek(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,10 +103,10 @@ def _asked(files: Sequence[LasFile], frame: Frame, options: Options) -> Asked:
 
         crs = crs_of_file(files[0])
         if options.overlap is not None:
-            from cbtool.lengths import in_units
+            from cbtool.lengths import parse, steps
 
-            length = in_units(options.overlap, crs, "--overlap")
-            reach = (math.ceil(length / abs(frame.scale[0])), math.ceil(length / abs(frame.scale[1])))
+            length = parse("--overlap", options.overlap).in_units(crs)
+            reach = (steps(length, abs(frame.scale[0])), steps(length, abs(frame.scale[1])))
         if options.only is not None:
             from cbtool.region import region_in
 

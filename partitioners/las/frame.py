@@ -145,11 +145,11 @@ def _crs_records(header: Header) -> list[tuple[int, bytes]]:
 
 
 def _same_crs(a: Header, b: Header) -> bool:
-    from cbtool.crs import equal
+    from cbtool.crs import same
     from cbtool.partitioners.las.reference import crs_of
 
     one, other = crs_of(a), crs_of(b)
-    return one is not None and other is not None and equal(one, other)
+    return one is not None and other is not None and same(one, other)
 
 
 def check_fits(frame: Frame, place: Place, least: Sequence[int], most: Sequence[int], where: str) -> None:

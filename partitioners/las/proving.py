@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO
+from typing import BinaryIO
 
 import laspy
 import numpy as np
@@ -21,7 +21,7 @@ from cbtool.partitioners.las.writing import OVERLAP
 AT_ONCE = 500_000
 
 
-def canonical(file: IO[bytes], chunk: Chunk) -> Iterator[list[bytes]]:
+def canonical(file: BinaryIO, chunk: Chunk) -> Iterator[list[bytes]]:
     """Yield the points of a LAS, LAZ or COPC *file* in lists: the bytes of each in the frame of *chunk*'s cloud.
 
     Of a chunk's own file the overlap is left out, and so is the byte that says what it is; of a source, what lies
@@ -63,7 +63,7 @@ def _has_overlap(file: LasFile) -> bool:
 
 def _without_mark(records: Records, file: LasFile) -> Records:
     """Return the points that are not marked as overlap, without the mark: their last byte."""
-    flat = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), -1)
+    flat = np.ascontiguousarray(records).view(np.uint8).reshape(-1, records.dtype.itemsize)
     own = flat[flat[:, -1] == 0][:, :-1]
     dtype = dtype_of(file.header.point_format, file.header.record_bytes - 1)
     return np.ascontiguousarray(own).reshape(-1).view(dtype)

@@ -11,37 +11,36 @@ from cbtool.partitioners.las.header import GEO_KEYS, PROJECTION, WKT, Header, Vl
 if TYPE_CHECKING:
     from cbtool.crs import Crs
 
-GEOGRAPHIC, PROJECTED, VERTICAL = 2048, 3072, 4096
+GEOGRAPHIC, PROJECTED, UNIT, VERTICAL, VERTICAL_UNIT = 2048, 3072, 3076, 4096, 4099
 """GeoTIFF keys (OGC 19-008r4, chapter 7) that hold EPSG codes."""
 USER_DEFINED = 32767
 
 
 def crs_of(header: Header, evlrs: tuple[Vlr, ...] = ()) -> Crs | None:
-    """Return the CRS that the records of a file name: WKT before GeoTIFF keys; None if there is none to be understood."""
-    from cbtool.crs import parse
+    """Return the CRS that records name, by WKT before GeoTIFF keys; None if there is none to be understood."""
+    from cbtool.crs import of_wkt
 
     found = [vlr for vlr in (*header.vlrs, *evlrs) if vlr.user_id == PROJECTION]
     for vlr in found:
-        if vlr.record_id == WKT and (text := vlr.data.rstrip(b"\0").decode("utf-8", "replace").strip()):
-            crs = parse(text)
-            if crs is not None:
-                return crs
-    keys = next((vlr.data for vlr in found if vlr.record_id == GEO_KEYS), b"")
-    codes = _codes(keys)
-    return parse(codes) if codes else None
+        if vlr.record_id == WKT and (crs := of_wkt(vlr.data.decode("utf-8", "replace"))) is not None:
+            return crs
+    return _of_keys(next((vlr.data for vlr in found if vlr.record_id == GEO_KEYS), b""))
 
 
-def _codes(data: bytes) -> str | None:
-    """Return ``EPSG:horizontal`` or ``EPSG:horizontal+vertical`` of a GeoTIFF key directory, None if it has no code."""
+def _of_keys(data: bytes) -> Crs | None:
+    """Return the CRS of a GeoTIFF key directory, or one of which only the units are known; None if it has no code."""
+    from cbtool.crs import of_epsg, of_units
+
     keys = {}
     for at in range(8, len(data) - 7, 8):
         key, location, _, value = struct.unpack_from("<4H", data, at)
         if location == 0 and 0 < value < USER_DEFINED:
             keys[key] = value
     horizontal = keys.get(PROJECTED) or keys.get(GEOGRAPHIC)
-    if horizontal is None:
-        return None
-    return f"EPSG:{horizontal}" + (f"+{keys[VERTICAL]}" if VERTICAL in keys else "")
+    found = of_epsg(horizontal, keys.get(VERTICAL), keys.get(VERTICAL_UNIT)) if horizontal else None
+    if found is None and UNIT in keys:
+        found = of_units(keys[UNIT], keys.get(VERTICAL_UNIT))
+    return found
 
 
 def crs_of_file(file: LasFile) -> Crs | None:
@@ -49,7 +48,7 @@ def crs_of_file(file: LasFile) -> Crs | None:
     found = crs_of(file.header)
     if found is not None or not file.header.n_evlrs:
         return found
-    evlrs = []
+    evlrs: list[Vlr] = []
     for at, length in evlr_ranges(file):
         evlrs += parse_evlrs(file.source.read(at, length), at, 1, file.where)
     return crs_of(file.header, tuple(evlrs))

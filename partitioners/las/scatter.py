@@ -4,8 +4,8 @@ Every stretch of groups is decoded once, and its points are put, in the order of
 object: a *segment*. A chunk is then made from its slices of all segments, in the order of the sources, and from the
 groups that it has whole; its file is the same, byte for byte, as `build` makes alone.
 
-A segment: the 8 bytes ``cbscat\\x01\\n``, the number of boxes (8 bytes), how many points go to each (8 bytes each), then
-the points. Numbers are little endian.
+A segment: the 8 bytes ``cbscat\\x01\\n``, the number of boxes (8 bytes), how many points go to each (8 bytes each),
+then the points. Numbers are little endian.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _members(chunks: Sequence[Chunk]) -> Iterator[tuple[SourceRanges, Piece]]:
     order = {one.uri: number for number, one in enumerate(_in_order(chunks))}
     for uri in sorted(held, key=order.__getitem__):
         source, piece, of = held[uri]
-        rows = np.array([(start, *of[start]) for start in sorted(of)], np.int64).reshape(-1, 3)
-        start, length, count = (np.ascontiguousarray(rows[:, i]) for i in range(3))
+        table = np.array([(start, *of[start]) for start in sorted(of)], np.int64).reshape(-1, 3)
+        start, length, count = (np.ascontiguousarray(table[:, i]) for i in range(3))
         yield source, replace(piece, start=start, length=length, count=count, whole=np.zeros(0, np.int64))
 
 
@@ -261,7 +261,7 @@ def _ranked(records: Records, rank: int, recipe: Recipe) -> tuple[Records, int]:
     first, last = recipe.ranks
     if recipe.reach is None:
         return records[max(0, first - rank) : max(0, last - rank)], rank + len(records)
-    flat = records.view(np.uint8).reshape(len(records), -1).copy()
+    flat = records.view(np.uint8).reshape(-1, records.dtype.itemsize).copy()
     inside = flat[:, -1] == 0
     ranks = rank + np.cumsum(inside) - 1
     flat[:, -1] |= (inside & ((ranks < first) | (ranks >= last))).astype(np.uint8)
