@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from cbtool.partitioners.las.recipe import Box, Piece, Recipe, recipe_of
 from cbtool.partitioners.las.records import Records, dtype_of
 from cbtool.partitioners.las.writing import Writer, with_overlap_byte
 from cbtool.source import Source
+
+if TYPE_CHECKING:
+    from cbtool.region import Placed
 
 AT_ONCE_POINTS = 250_000
 """How many points are decoded at once at the most, but for a group that has more."""
@@ -122,9 +126,7 @@ class Selector:
         self.recipe, self._rank = recipe, 0
         self._region = None
         if recipe.only is not None:
-            from cbtool.region import Region
-
-            self._region = Region.from_json(recipe.only)
+            self._region = region_of(recipe.only, recipe.frame)
 
     def __call__(self, records: Records, piece: Piece) -> tuple[Records, Bools | None]:
         """Return the chunk's points among *records*, in its frame, and which are overlap (None: there is none)."""
@@ -132,7 +134,7 @@ class Selector:
         x, y = spatial(records, piece.place)
         core = _inside(x, y, recipe.box)
         if self._region is not None:
-            in_region = self._region.contains(x, y, recipe.frame.scale, recipe.frame.offset)
+            in_region = self._region.contains(x, y)
             core &= in_region
         if recipe.ranks is not None:
             rank = np.cumsum(core) + (self._rank - 1)
@@ -146,7 +148,14 @@ class Selector:
         return into(records[carried], piece.place, recipe.frame), ~core[carried]
 
 
-def _inside(x: NDArray[np.int64], y: NDArray[np.int64], box: Box) -> Bools:
+def region_of(only: Mapping[str, Any], frame: Frame) -> Placed:
+    """Return the region of a recipe, for integers of the frame."""
+    from cbtool.region import from_json
+
+    return from_json(only).to_units(frame.scale[:2], frame.offset[:2])
+
+
+def _inside(x: NDArray[Any], y: NDArray[Any], box: Box) -> Bools:
     x0, y0, x1, y1 = box
     return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
 

@@ -108,10 +108,11 @@ def _asked(files: Sequence[LasFile], frame: Frame, options: Options) -> Asked:
             length = parse("--overlap", options.overlap).in_units(crs)
             reach = (steps(length, abs(frame.scale[0])), steps(length, abs(frame.scale[1])))
         if options.only is not None:
-            from cbtool.region import region_in
+            from cbtool.only import parse as parse_only
+            from cbtool.region import of
 
-            region = region_in(options.only, crs)
-            only, only_box = region.to_json(), region.to_units(frame.scale, frame.offset)
+            region = of(parse_only(options.only), crs)
+            only, only_box = region.to_json(), region.to_units(frame.scale[:2], frame.offset[:2]).box
     return Asked(reach, only, only_box)
 
 
@@ -299,4 +300,4 @@ def _piece(member: Member, recipe: Recipe) -> Piece:
 
 
 def _is_box(recipe: Recipe) -> bool:
-    return recipe.only is None or "box" in recipe.only
+    return recipe.only is None or "polygons" not in recipe.only

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cbtool.partitioners.las.grid import MOST_CELLS, Box, cells, regrid, union
-from cbtool.partitioners.las.grid import Frame as Cells
 from numpy.typing import NDArray
 
 from cbtool.errors import FormatError
 from cbtool.index import Index
 from cbtool.partitioners.las import copc
 from cbtool.partitioners.las.frame import Frame, Place
+from cbtool.partitioners.las.grid import MOST_CELLS, Box, cells, regrid, union
+from cbtool.partitioners.las.grid import Frame as Cells
 from cbtool.partitioners.las.groups import Ints
 
 MOST_LEVELS = 10

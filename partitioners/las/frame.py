@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,9 +185,9 @@ def _moved(values: NDArray[np.int32], times: int, plus: int) -> NDArray[np.int64
     return moved
 
 
-def spatial(records: Records, place: Place) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return x and y of *records* of a file in *place*, in the frame's integers."""
-    x, y = records["X"].astype(np.int64), records["Y"].astype(np.int64)
-    if not place.is_same:
-        x, y = x * place.times[0] + place.plus[0], y * place.times[1] + place.plus[1]
-    return x, y
+def spatial(records: Records, place: Place) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return x and y of *records* of a file in *place*, in the frame's integers; of 32 bits if they are the file's."""
+    x, y = np.ascontiguousarray(records["X"]), np.ascontiguousarray(records["Y"])
+    if place.is_same:
+        return x, y
+    return x.astype(np.int64) * place.times[0] + place.plus[0], y.astype(np.int64) * place.times[1] + place.plus[1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from cbtool.chunk import Chunk
 from cbtool.errors import FormatError
+from cbtool.partitioners.las.build import region_of
 from cbtool.partitioners.las.codec import decoding
 from cbtool.partitioners.las.frame import into, place_of, spatial
 from cbtool.partitioners.las.groups import LasFile, open_las
@@ -34,11 +35,7 @@ def canonical(file: BinaryIO, chunk: Chunk) -> Iterator[list[bytes]]:
     dtype = dtype_of(las.header.point_format, las.header.record_bytes)
     place = place_of(las.header, recipe.frame, las.where)
     has_mark = recipe.reach is not None and _has_overlap(las)
-    region = None
-    if recipe.only is not None:
-        from cbtool.region import Region
-
-        region = Region.from_json(recipe.only)
+    region = None if recipe.only is None else region_of(recipe.only, recipe.frame)
     file.seek(0)
     counted = 0
     with decoding(las.where), laspy.open(file, closefd=False) as reader:
@@ -49,7 +46,7 @@ def canonical(file: BinaryIO, chunk: Chunk) -> Iterator[list[bytes]]:
                 records = _without_mark(records, las)
             if region is not None:
                 x, y = spatial(records, place)
-                records = records[region.contains(x, y, recipe.frame.scale, recipe.frame.offset)]
+                records = records[region.contains(x, y)]
             data = into(records, place, recipe.frame).tobytes()
             n = recipe.frame.record_bytes
             yield [data[at : at + n] for at in range(0, len(data), n)]

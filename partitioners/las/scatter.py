@@ -17,16 +17,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from cbtool.routing import Tree, guillotine, route
 
 from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.errors import FormatError
-from cbtool.partitioners.las.build import Reading, add_whole, marked, with_mark
+from cbtool.partitioners.las.build import Reading, add_whole, marked, region_of, with_mark
 from cbtool.partitioners.las.frame import into, spatial
 from cbtool.partitioners.las.groups import Ints
 from cbtool.partitioners.las.recipe import Box, Piece, Recipe, recipe_of, to_json
 from cbtool.partitioners.las.records import Records
 from cbtool.partitioners.las.writing import Writer
+from cbtool.routing import Tree, guillotine, route
 from cbtool.source import Source, coalesce
 
 MAGIC = b"cbscat\x01\n"
@@ -137,18 +137,15 @@ class Scatterer:
         self.boxes: list[Box] = [(a, b, c, d) for a, b, c, d in fields["boxes"]]
         self.tree: Tree = guillotine(self.boxes)
         self.recipe = recipe
-        self.region = None
-        if fields["only"] is not None:
-            from cbtool.region import Region
-
-            self.region = Region.from_json(fields["only"])
+        only = fields["only"]
+        self.region = None if only is None else region_of(only, recipe.frame)
 
     def __call__(self, records: Records, piece: Piece) -> list[Records]:
         """Return for each box the points that go there, in order, as the records of chunks' files."""
         recipe, frame = self.recipe, marked(self.recipe)
         x, y = spatial(records, piece.place)
         if self.region is not None:
-            kept = self.region.contains(x, y, recipe.frame.scale, recipe.frame.offset)
+            kept = self.region.contains(x, y)
             records, x, y = records[kept], x[kept], y[kept]
         records = into(records, piece.place, recipe.frame)
         found = []

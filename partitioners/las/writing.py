@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO
 
 import numpy as np
@@ -47,13 +47,39 @@ class Counts:
             self.most[axis] = max(self.most[axis], int(values.max()))
 
 
+class Spool:
+    """Keeps blocks of bytes until they are asked for: in memory, and from `SPOOL_BYTES` on in a nameless file."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+        self._held: list[bytes | memoryview] = []
+        self._file: IO[bytes] | None = None
+
+    def write(self, block: bytes | memoryview) -> None:
+        self.n_bytes += len(block)
+        self._held.append(block)
+        if self.n_bytes > SPOOL_BYTES:
+            self._file = self._file or TemporaryFile()
+            self._file.writelines(self._held)
+            self._held = []
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """Yield what was written, once."""
+        if self._file is not None:
+            with self._file as file:
+                file.seek(0)
+                while block := file.read(BLOCK_BYTES):
+                    yield block
+        yield from self._held
+
+
 class Writer:
     """Takes the points of one file, and gives its bytes. Memory does not depend on how many they are."""
 
     def __init__(self, frame: Frame, *, compressed: bool) -> None:
         self.frame = frame
         self.counts = Counts()
-        self._body: IO[bytes] = SpooledTemporaryFile(SPOOL_BYTES)
+        self._body = Spool()
         self._laszip = None
         self._table: list[tuple[int, int]] = []
         self._has_whole = False
@@ -111,14 +137,11 @@ class Writer:
             if self._has_whole:
                 laszip = new_laszip(self.frame.point_format, self.frame.n_extra, is_variable=True)
             tail = chunk_table(self._table, laszip)
-        n_body = self._body.tell()
+        n_body = self._body.n_bytes
         vlrs = _vlrs(header, laszip)
         head = _head(header, evlrs, self.frame, self.counts, vlrs, (n_body, tail), laszip is not None)
         yield head
-        self._body.seek(0)
-        with self._body as body:
-            while block := body.read(BLOCK_BYTES):
-                yield block
+        yield from self._body.blocks()
         yield tail + b"".join(pack_vlr(one) for one in evlrs)
 
 
