@@ -33,14 +33,8 @@ def begun(destination: Destination, run: RunKey, before: str) -> Plan | None:
     there = {destination.locate(name) for name, _ in destination.names(before)} if left else set()
     if isinstance(destination, Folder):
         there = {os.path.abspath(path) for path in there}
-    needed = {
-        one.uri
-        for chunk in parts
-        if chunk.chunk in left
-        for one in chunk.sources
-        if _is_in(one.uri, destination, before)
-    }
-    return parts if needed <= there else None
+    needed = {one.uri for chunk in parts if chunk.chunk in left for one in chunk.sources}
+    return parts if {uri for uri in needed if _is_in(uri, destination, before)} <= there else None
 
 
 def _is_in(uri: str, destination: Destination, before: str) -> bool:

@@ -276,6 +276,33 @@ class Steps:
                 typer.echo(f"cbtool: {self._teller.summary()}", err=True)
 
 
+def execute_steps(output: str, settings: Settings, job: Callable[[Destination, Engine], Report]) -> Report:
+    """Do a *job* of several steps, which has its ledger in *output*, and tell people about each."""
+    from cbtool.destination import open_destination
+    from cbtool.session import engine
+
+    with engine(settings.backend, settings.engine) as backend:
+        return run_steps(open_destination(output), backend, settings, job)
+
+
+def run_steps(
+    destination: Destination, backend: Backend, settings: Settings, job: Callable[[Destination, Engine], Report]
+) -> Report:
+    """Do what `execute_steps` does, on a backend that is open."""
+    from cbtool.commands.interrupt import drained_on_interrupt
+
+    with Steps(settings) as steps, drained_on_interrupt(settings.quiet) as is_stopping:
+        report = job(destination, job_engine(settings, backend, steps, is_stopping))
+    if settings.report is not None:
+        from cbtool.output import open_output
+        from cbtool.report.report_html import run_page
+        from cbtool.report.seen import look
+
+        with open_output(settings.report) as file:
+            file.write(run_page(look(destination, o.prices(settings.prices))).encode())
+    return report
+
+
 def _against(predicted: Mapping[str, Any] | None) -> Against | None:
     """Return what holds the run against what was *predicted* of it, if anything was."""
     if predicted is None:

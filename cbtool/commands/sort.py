@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -166,23 +167,21 @@ class _Asked:
             join(report, open_destination(place), output)
 
     def _work(self, route: Route, place: str, backend: Backend, settings: j.Settings) -> Report:
-        from cbtool.commands.interrupt import drained_on_interrupt
         from cbtool.destination import open_destination
         from cbtool.naming import safe, stem_and_suffix
         from cbtool.sorting.shuffle import memory_for
         from cbtool.sorting.sort import sort as work
 
         stem, suffix = stem_and_suffix(route.plan[0].sources[0].uri, ".txt" if self.form == "text" else ".bin")
-        with r.Steps(settings) as steps, drained_on_interrupt(settings.quiet) as is_stopping:
-            return work(
-                route,
-                open_destination(place),
-                r.job_engine(settings, backend, steps, is_stopping),
-                memory_bytes=settings.engine.memory_bytes or memory_for(backend.limits),
-                stem=safe(self.name or stem),
-                suffix=suffix,
-                force=settings.force,
-            )
+        job = partial(
+            work,
+            route,
+            memory_bytes=settings.engine.memory_bytes or memory_for(backend.limits),
+            stem=safe(self.name or stem),
+            suffix=suffix,
+            force=settings.force,
+        )
+        return r.run_steps(open_destination(place), backend, settings, job)
 
     def route(self, settings: j.Settings) -> Route:
         """Cut the sources, for the work and for a sample."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from cbtool.commands import choosing as c
 from cbtool.commands import job_options as j
@@ -56,6 +57,7 @@ def write(
       cbtool partition 'logs/*.txt' --size 64MB | cbtool write - -o parts/
     """
     from cbtool.job import Work
+    from cbtool.scattering import scattering_of, write_scattered
 
     if output is None:
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
@@ -77,7 +79,12 @@ def write(
 
         r.print_lines(sources, asked, form, lambda name: shell_lines(plan, name, output))
         return
-    made = r.execute(plan, doing(urls), output, settings)
+    way = scattering_of(plan)
+    if way is None:
+        made = r.execute(plan, doing(urls), output, settings)
+    else:
+        once = partial(write_scattered, plan, way, doing(urls), force=force)
+        made = r.execute_steps(output, settings, once)
     if as_json:
         r.say_report(made, output)
     made.check()

@@ -24,6 +24,8 @@ from cbtool.source import coalesce
 GRIDS = {"points": "points", "returns": "first", "ground": "ground", "bytes": "points"}
 """The grid that a weight is taken from; of an index, bytes go by points."""
 ALL_RANKS = 1 << 62
+WAVEFORMS = (4, 5, 9, 10)
+"""Point formats with waveforms: lazrs 0.8.2 loses a part of these as it encodes, so that their chunks are plain LAS."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def cut(files: Sequence[LasFile], indexes: Sequence[Index | None], options: Opti
     evlrs = tuple(evlr_ranges(base.file))
     stem, suffix = stem_and_suffix(base.file.where, ".las")
     stem = safe(options.name or stem.removesuffix(".copc"))
-    suffix = ".las" if base.file.laszip is None else ".laz"
+    compressed = base.file.laszip is not None and frame.point_format not in WAVEFORMS
+    suffix = ".laz" if compressed else ".las"
     spread = [(box, ranks, weight, n) for leaf in leaves for box, ranks, weight, n in _chunks_of(leaf, weights, by)]
     found = []
     for number, (box, ranks, weight, n_points) in enumerate(spread):
@@ -71,7 +74,7 @@ def cut(files: Sequence[LasFile], indexes: Sequence[Index | None], options: Opti
                 members,
                 Recipe(
                     frame,
-                    base.file.laszip is not None,
+                    compressed,
                     base.file.header.points_at,
                     evlrs,
                     (),

@@ -157,7 +157,7 @@ def check_fits(frame: Frame, place: Place, least: Sequence[int], most: Sequence[
     """Raise UsageError if points from *least* to *most* (x, y, z of the file's integers) overflow in the frame."""
     for axis in range(3):
         ends = [one[axis] * place.times[axis] + place.plus[axis] for one in (least, most)]
-        if any(end not in INT32 for end in ends):
+        if any(int(end) not in INT32 for end in ends):
             raise UsageError(
                 f"{where}: its coordinates do not fit into 32 bits in steps of {frame.scale[axis]:g}, "
                 "which all files together need",
@@ -169,8 +169,11 @@ def into(records: Records, place: Place, frame: Frame) -> Records:
     """Return *records* of a file in *place* as records of the frame; FormatError if a coordinate overflows."""
     if place.is_same and records.dtype == frame.dtype:
         return records
+    names = records.dtype.names or ()
+    if not set(names) <= set(frame.dtype.names or ()):
+        raise FormatError("points of one format cannot be told in the other that all files share")
     made = np.zeros(len(records), frame.dtype)
-    for name in records.dtype.names or ():
+    for name in names:
         made[name] = records[name]
     if not place.is_same:
         for axis, name in enumerate("XYZ"):
@@ -180,7 +183,7 @@ def into(records: Records, place: Place, frame: Frame) -> Records:
 
 def _moved(values: NDArray[np.int32], times: int, plus: int) -> NDArray[np.int64]:
     moved: NDArray[np.int64] = values.astype(np.int64) * times + plus
-    if len(moved) and not (moved.min() in INT32 and moved.max() in INT32):
+    if len(moved) and not (int(moved.min()) in INT32 and int(moved.max()) in INT32):
         raise FormatError("a coordinate does not fit into 32 bits in the scale that all files share")
     return moved
 

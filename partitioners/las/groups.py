@@ -182,6 +182,8 @@ def records_of(
 ) -> Records:
     """Return the records of adjacent groups, plain or, where there is a *laszip* record, compressed."""
     if laszip is None:
+        if len(data) != sum(counts) * dtype.itemsize:
+            wrong(where, f"{sum(counts)} points do not lie in {len(data)} bytes", "make the plan again")
         return np.frombuffer(data, dtype)
     from cbtool.partitioners.las.codec import EVERYTHING, decode
 

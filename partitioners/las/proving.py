@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import laspy
@@ -38,7 +40,7 @@ def canonical(file: BinaryIO, chunk: Chunk) -> Iterator[list[bytes]]:
     region = None if recipe.only is None else region_of(recipe.only, recipe.frame)
     file.seek(0)
     counted = 0
-    with decoding(las.where), laspy.open(file, closefd=False) as reader:
+    with decoding(las.where), _told(las.where), laspy.open(file, closefd=False) as reader:
         for part in reader.chunk_iterator(AT_ONCE):
             records = part.array.view(dtype)
             counted += len(records)
@@ -52,6 +54,15 @@ def canonical(file: BinaryIO, chunk: Chunk) -> Iterator[list[bytes]]:
             yield [data[at : at + n] for at in range(0, len(data), n)]
     if counted != las.header.n_points:
         raise FormatError(f"{las.where}: its header says {las.header.n_points} points, and {counted} are there")
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Turn what laspy makes of a file that it cannot read into a FormatError."""
+    try:
+        yield
+    except (laspy.errors.LaspyException, ValueError, struct.error, OverflowError) as error:
+        raise FormatError(f"{where}: laspy cannot read it: {error}") from None
 
 
 def _has_overlap(file: LasFile) -> bool:

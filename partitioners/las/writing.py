@@ -19,7 +19,9 @@ from cbtool.partitioners.las.records import Records, return_number
 SPOOL_BYTES = 64 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 WAVEFORMS = ("LASF_Spec", 65535)
-OVERLAP = "overlap"
+OVERLAP = "cbtool_overlap"
+"""The extra byte that tells a chunk's own points (0) from those that it carries (1). Not just "overlap": laspy gives the
+flag of that name of point formats 6 to 10, which belongs to the data, to whoever asks for it."""
 MOST_VLR_BYTES = 0xFFFF
 EXTRA_STRUCT_BYTES = 192
 """The size of the description of one extra byte field (LAS 1.4 R15, table 24)."""

@@ -47,6 +47,10 @@ class Case:
     """Whether it stands for its format in the tests that take long."""
     form: str | None = None
     """What ``--as`` says, where content and name do not."""
+    is_ordered: bool = True
+    """Whether the chunks, one after another, have the records in the order of the sources."""
+    unreadable: tuple[type[Exception], ...] = (UnicodeDecodeError, StopIteration)
+    """What `split` raises of bytes that its reader does not take."""
 
     def __str__(self) -> str:
         return self.name
@@ -281,8 +285,6 @@ FIXED_CASES = [
     fixed_case("fixed_blocks.bin.gz", packed("blocks", make.records), on_the_fly=False),
     fixed_case("fixed_bgzf.bin.gz", packed("bgzf", make.records), on_the_fly=False),
 ]
-
-CASES = [*TEXT_CASES, *READS_CASES, *SET_CASES, *FIXED_CASES]
 
 
 def truth(case: Case, files: Files) -> list[list[bytes]]:

@@ -11,7 +11,8 @@ import pytest
 from cbtool.contracts import Backend
 from cbtool.destination import Destination, open_destination
 from cbtool.session import engine
-from tests.conformance.cases import CASES, Case, Files
+from tests.conformance.all_cases import CASES
+from tests.conformance.cases import Case, Files
 from tests.conformance.engines import ENGINES, Ready
 from tests.conftest import S3
 
