@@ -11,7 +11,7 @@ from cbtool.errors import UsageError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from cbtool.asked import Options
+    from cbtool.asked import Options, Takes
     from cbtool.chunk import Chunk, Part
     from cbtool.index import Index
     from cbtool.source import Range, Source
@@ -33,6 +33,9 @@ class Partitioner(Protocol):
 
     weights: Sequence[str]
     """What ``--by`` may name; the first is the default."""
+
+    takes: Takes
+    """Which of ``--overlap``, ``--shape`` and ``--only`` it takes; the others are refused before it is asked."""
 
     def sniff(self, head: bytes, uri: str) -> bool:
         """Say whether a source that begins with *head* (up to 64 KiB) is of this format."""
