@@ -30,6 +30,9 @@ def partition(
     size: int | str | None = None,
     records: int | None = None,
     by: str | None = None,
+    overlap: str | int | float | None = None,
+    shape: str | None = None,
+    only: str | None = None,
     on_the_fly: bool = False,
     paired: bool = False,
     name: str | None = None,
@@ -49,7 +52,9 @@ def partition(
     uris = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in many]
     size_bytes = parse_size(size) if isinstance(size, str) else size
     workers = workers or len(os.sched_getaffinity(0))
-    options = Options(chunks, size_bytes, records, by, on_the_fly, paired, name, workers)
+    overlap = str(overlap) if overlap is not None else None
+    how = (by, overlap, shape, only)
+    options = Options(chunks, size_bytes, records, *how, on_the_fly, paired, name, workers)
     return sessions.make_plan(
         uris, options, form=format, index_to=index_to, unversioned=unversioned, session=session, say=say
     )

@@ -11,7 +11,7 @@ from cbtool.errors import UsageError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from cbtool.asked import Options
+    from cbtool.asked import Options, Takes
     from cbtool.chunk import Chunk, Part
     from cbtool.index import Index
     from cbtool.source import Range, Source
@@ -35,6 +35,9 @@ class Partitioner(Protocol):
     """What ``--by`` may name; the first is the default."""
     is_ordered: bool
     """Whether the chunks, one after another, have the records in the order of the sources."""
+
+    takes: Takes
+    """Which of ``--overlap``, ``--shape`` and ``--only`` it takes; the others are refused before it is asked."""
 
     def sniff(self, head: bytes, uri: str) -> bool:
         """Say whether a source that begins with *head* (up to 64 KiB) is of this format."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from cbtool import sidecar
-from cbtool.asked import Options
+from cbtool.asked import Options, Takes
 from cbtool.chunk import Chunk
 from cbtool.contracts import Partitioner
 from cbtool.detect import detect, partitioner
@@ -41,6 +41,7 @@ def partition(
     format_ = partitioner(name)
     if options.by is not None and options.by not in format_.weights:
         raise UsageError(f"{name} has no weight {options.by!r}", hint=f"--by {'|'.join(format_.weights)}")
+    _check_taken(name, getattr(format_, "takes", Takes()), options)
     for source in sources:
         if source.note:
             say(source.note)
@@ -82,6 +83,21 @@ def _check(sources: Sequence[Source], options: Options) -> None:
             raise UsageError(f"--{name} must be at least 1, not {value}")
     if not any(source.size for source in sources):
         raise FormatError(f"{sources[0].uri}: is empty: there is nothing to cut")
+
+
+def _check_taken(name: str, takes: Takes, options: Options) -> None:
+    """Refuse what the format called *name* does not take; one of a third party that says nothing takes none of it."""
+    given = {"overlap": takes.overlap, "shape": bool(takes.shapes), "only": bool(takes.only)}
+    for option, is_taken in given.items():
+        if getattr(options, option) is not None and not is_taken:
+            raise UsageError(f"{name} takes no --{option}", hint=f"leave out --{option}")
+    if options.shape is not None and options.shape not in takes.shapes:
+        raise UsageError(f"{name} has no shape {options.shape!r}", hint=f"--shape {'|'.join(takes.shapes)}")
+    if options.only is not None:
+        from cbtool.only import parse, spellings
+
+        if parse(options.only).kind not in takes.only:
+            raise UsageError(f"{name} has no region like --only {options.only}", hint=spellings(takes.only))
 
 
 def _indexed(

@@ -7,7 +7,7 @@ from typing import Any
 
 from isal import isal_zlib
 
-from cbtool.asked import Options
+from cbtool.asked import Options, Takes
 from cbtool.chunk import Chunk, Part
 from cbtool.contracts import Info
 from cbtool.errors import FormatError, UsageError
@@ -39,6 +39,8 @@ class Stream:
     *grammar* makes that into a `Grammar`. *slow* is how they lie if not as detected: then only a pass can tell.
     *shared* says how the records of sources that differ can be read alike, or None.
     """
+
+    takes = Takes()
 
     def __init__(
         self,

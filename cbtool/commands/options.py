@@ -16,6 +16,14 @@ Size = Annotated[
 ]
 Records = Annotated[int | None, typer.Option("--records", metavar="N", help="Chunks of N records each.")]
 By = Annotated[str | None, typer.Option("--by", metavar="WEIGHT", help="What to balance: bytes, records, bases.")]
+Overlap = Annotated[
+    str | None,
+    typer.Option("--overlap", metavar="X", help="What chunks carry of their neighbours besides: 5m, 15ft."),
+]
+Shape = Annotated[str | None, typer.Option("--shape", metavar="SHAPE", help="How chunks lie: kd, grid, band, region.")]
+Only = Annotated[
+    str | None, typer.Option("--only", metavar="REGION", help="Cut a part: bbox:x0,y0,x1,y1, @F.geojson, chr2:1-500.")
+]
 OnTheFly = Annotated[bool, typer.Option("--on-the-fly", help="Never pass over the data; refuse where that is needed.")]
 Paired = Annotated[bool, typer.Option("--paired", help="Sources are mates: R1 R2 [R1 R2 ...].")]
 Name = Annotated[str | None, typer.Option("--name", metavar="STEM", help="What chunk names begin with.")]
@@ -58,6 +66,9 @@ def options(
     size: str | None,
     records: int | None,
     by: str | None,
+    overlap: str | None,
+    shape: str | None,
+    only: str | None,
     on_the_fly: bool,
     paired: bool,
     name: str | None,
@@ -74,7 +85,7 @@ def options(
             raise UsageError(f"--chunks {chunks}: not a number from 1 on, nor 'auto'")
         number = int(chunks)
     size_bytes = parse_size(size) if size is not None else None
-    return Options(number, size_bytes, records, by, on_the_fly, paired, name, workers)
+    return Options(number, size_bytes, records, by, overlap, shape, only, on_the_fly, paired, name, workers)
 
 
 def cores() -> int:

@@ -15,6 +15,9 @@ def partition(
     size: o.Size = None,
     records: o.Records = None,
     by: o.By = None,
+    overlap: o.Overlap = None,
+    shape: o.Shape = None,
+    only: o.Only = None,
     on_the_fly: o.OnTheFly = False,
     paired: o.Paired = False,
     name: o.Name = None,
@@ -37,6 +40,7 @@ def partition(
     """
     from cbtool.session import make_plan
 
-    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
+    how = (by, overlap, shape, only)
+    asked = o.options(chunks, size, records, *how, on_the_fly, paired, name, workers or o.cores())
     plan = make_plan(sources, asked, form=form, index_to=index_to, unversioned=unversioned, say=o.note(quiet))
     plan.save(output)

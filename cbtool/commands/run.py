@@ -35,6 +35,9 @@ def run(
     size: o.Size = None,
     records: o.Records = None,
     by: o.By = None,
+    overlap: o.Overlap = None,
+    shape: o.Shape = None,
+    only: o.Only = None,
     on_the_fly: o.OnTheFly = False,
     paired: o.Paired = False,
     name: o.Name = None,
@@ -80,7 +83,8 @@ def run(
     from cbtool.job import Work
 
     words, statuses = _checked(ctx.meta.get(COMMAND), ok, ext, is_here=backend == "local")
-    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
+    how = (by, overlap, shape, only)
+    asked = o.options(chunks, size, records, *how, on_the_fly, paired, name, workers or o.cores())
     engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
     calls = j.per_call(tasks_per_call, timeout)
     settings = j.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)

@@ -48,6 +48,7 @@ def load(
     """
     from tempfile import TemporaryDirectory
 
+    from cbtool.asked import Options
     from cbtool.reading import is_secret
     from cbtool.session import is_plan, load_plan, make_plan
 
@@ -70,8 +71,7 @@ def load(
         plan = make_plan(sources, asked, form=form, index_to=index_to, unversioned=unversioned, say=say)
         return plan, secrets
     source = sources[0]
-    given = (asked.chunks, asked.size, asked.records, asked.by, asked.name)
-    if asked.on_the_fly or asked.paired or choose is not None or any(one is not None for one in given):
+    if choose is not None or replace(asked, workers=1) != Options():
         raise UsageError(f"{source}: is a plan already", hint="name the source instead, or leave out -n, --size, …")
     return load_plan(source, some), secrets
 
@@ -89,6 +89,9 @@ def partition_line(sources: Sequence[str], asked: Options, form: str | None) -> 
         "--size": asked.size,
         "--records": asked.records,
         "--by": asked.by,
+        "--overlap": asked.overlap,
+        "--shape": asked.shape,
+        "--only": asked.only,
         "--name": asked.name,
         "--as": form,
     }

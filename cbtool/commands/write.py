@@ -19,6 +19,9 @@ def write(
     size: o.Size = None,
     records: o.Records = None,
     by: o.By = None,
+    overlap: o.Overlap = None,
+    shape: o.Shape = None,
+    only: o.Only = None,
     on_the_fly: o.OnTheFly = False,
     paired: o.Paired = False,
     name: o.Name = None,
@@ -61,7 +64,8 @@ def write(
 
     if output is None:
         raise UsageError("where to? -o DEST", hint="one chunk goes to stdout with cbtool read")
-    asked = o.options(chunks, size, records, by, on_the_fly, paired, name, workers or o.cores())
+    how = (by, overlap, shape, only)
+    asked = o.options(chunks, size, records, *how, on_the_fly, paired, name, workers or o.cores())
     engine = j.engine_settings(workers, engine_config, scheduler, memory, timeout)
     calls = j.per_call(tasks_per_call, timeout)
     settings = j.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)

@@ -14,7 +14,8 @@ from tests.inprocess import plan_of
 from tests.processes import ENVIRONMENT
 
 STORAGE = {"boto3", "botocore", "obstore", "urllib3", "ssl", "http.client"}
-HEAVY = STORAGE | {"numpy", "pydantic", "rich", "importlib.metadata", "logging", "tempfile", "xxhash"}
+PLANE = {"laspy", "lazrs", "pyproj", "rasterio", "shapely"}
+HEAVY = STORAGE | PLANE | {"numpy", "pydantic", "rich", "importlib.metadata", "logging", "tempfile", "xxhash"}
 
 COMMAND = """
 import sys
