@@ -15,6 +15,7 @@ from cbtool.errors import FormatError
 from cbtool.partitioners.las.frame import Frame
 from cbtool.partitioners.las.header import LASZIP, Header, wrong
 from cbtool.partitioners.las.records import Records
+from cbtool.partitioners.las.soundness import check_chunks
 
 POINTWISE, LAYERED = 2, 3
 """Compressors whose chunks can be decoded alone (LASzip); 1 is one stream from beginning to end."""
@@ -84,10 +85,12 @@ def decode(
 
     What *selection* leaves out is zero. FormatError if they do not decode.
     """
+    data = bytes(data)
+    check_chunks(data, laszip, counts, lengths, dtype.itemsize, where)
     out = np.zeros(sum(counts) * dtype.itemsize, np.uint8)
     with decoding(where):
         table = list(zip(counts, lengths, strict=True))
-        lazrs.decompress_points_with_chunk_table(bytes(data), laszip, out, table, selection)
+        lazrs.decompress_points_with_chunk_table(data, laszip, out, table, selection)
     return out.view(dtype)
 
 

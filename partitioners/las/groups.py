@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cbtool.partitioners.las import copc
 from cbtool.partitioners.las.header import EVLR_BYTES, Header, parse, points_at, wrong
 from cbtool.partitioners.las.records import Records, dtype_of
+from cbtool.partitioners.las.soundness import MOST_GROUP_BYTES, NEVER_FIRST, check_size
 from cbtool.source import Cached, Range, Source
 
 Ints = NDArray[np.int64]
@@ -116,15 +117,25 @@ def groups_of(file: LasFile, meets: Callable[[NDArray[np.float64]], NDArray[np.b
         start, length, count = (entries[name].astype(np.int64) for name in ("offset", "length", "count"))
         if meets is None and count.sum() != header.n_points:
             wrong(file.where, f"its hierarchy holds {count.sum()} points, and its header says {header.n_points}")
-        return Groups(start, length, count, entries)
+        if (start[1:] < start[:-1] + length[:-1]).any():
+            wrong(file.where, "its hierarchy has nodes that lie over one another")
+        return _checked(Groups(start, length, count, entries), file)
     if not header.n_points:
         none = np.zeros(0, np.int64)
         return Groups(none, none, none)
     if file.laszip is not None:
-        return _laz_groups(file, file.laszip)
-    count = _fixed_counts(header.n_points, CHUNK_POINTS)
+        return _checked(_laz_groups(file, file.laszip), file)
+    count = _fixed_counts(header.n_points, max(1, min(CHUNK_POINTS, MOST_GROUP_BYTES // header.record_bytes)))
     length = count * header.record_bytes
     return Groups(header.points_at + np.cumsum(length) - length, length, count)
+
+
+def _checked(groups: Groups, file: LasFile) -> Groups:
+    """Return *groups*, each of which can be decoded at once; FormatError otherwise."""
+    check_size(int(groups.count.max(initial=0)), file.header.record_bytes, file.where)
+    if (groups.length > MOST_GROUP_BYTES).any():
+        wrong(file.where, f"a chunk of {groups.length.max()} bytes: more than 512 MiB is not decoded at once")
+    return groups
 
 
 def _fixed_counts(n_points: int, each: int) -> Ints:
@@ -150,17 +161,22 @@ def _laz_groups(file: LasFile, laszip: bytes) -> Groups:
         wrong(file.where, f"its chunk table should be at byte {at}, and it has {source.size} bytes", cut)
     n = struct.unpack("<II", source.read(at, TABLE_HEAD_BYTES))[1]
     each = struct.unpack_from("<I", laszip, 12)[0]
-    if n > (at - first) or (each != VARIABLE and n != -(-header.n_points // each)):
+    if n * header.record_bytes > at - first or (each != VARIABLE and n != -(-header.n_points // each)):
         wrong(file.where, f"its chunk table has {n} chunks for {header.n_points} points in {at - first} bytes", cut)
     data = source.read(at, min(source.size - at, TABLE_HEAD_BYTES + 64 + TABLE_BYTES_EACH * n))
+    if data[TABLE_HEAD_BYTES:].startswith(NEVER_FIRST):
+        wrong(file.where, "its chunk table is damaged", cut)
     with decoding(file.where):
         table = lazrs.read_chunk_table_only(io.BytesIO(data), lazrs.LazVlr(laszip))
-    count, length = np.array(table, np.int64).reshape(-1, 2).T
+    entries = np.array(table, np.uint64).reshape(-1, 2)
+    fits = bool((entries.sum(axis=0, dtype=np.float64) < 1 << 62).all())
+    count, length = entries.astype(np.int64).T
     if each != VARIABLE:
         count = _fixed_counts(header.n_points, each)
-    if (length <= 0).any() or length.sum() > at - first or (count < 0).any() or count.sum() != header.n_points:
+    if not fits or (length == 0).any() or length.sum() > at - first or count.sum() != header.n_points:
         wrong(file.where, f"its chunk table does not fit {header.n_points} points in {at - first} bytes", cut)
-    return Groups(first + np.cumsum(length) - length, length, count)
+    some = count > 0  # an empty chunk holds nothing to decode
+    return Groups((first + np.cumsum(length) - length)[some], length[some], count[some])
 
 
 def decode_groups(
