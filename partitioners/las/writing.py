@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -20,8 +20,8 @@ SPOOL_BYTES = 64 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 WAVEFORMS = ("LASF_Spec", 65535)
 OVERLAP = "cbtool_overlap"
-"""The extra byte that tells a chunk's own points (0) from those that it carries (1). Not just "overlap": laspy gives the
-flag of that name of point formats 6 to 10, which belongs to the data, to whoever asks for it."""
+"""The extra byte that tells a chunk's own points (0) from those that it carries (1). Not just "overlap": whoever asks
+laspy for that gets the flag of point formats 6 to 10, which belongs to the data."""
 MOST_VLR_BYTES = 0xFFFF
 EXTRA_STRUCT_BYTES = 192
 """The size of the description of one extra byte field (LAS 1.4 R15, table 24)."""
@@ -65,14 +65,14 @@ class Spool:
             self._file.writelines(self._held)
             self._held = []
 
-    def blocks(self) -> Iterator[bytes | memoryview]:
+    def blocks(self) -> Iterator[bytes]:
         """Yield what was written, once."""
         if self._file is not None:
             with self._file as file:
                 file.seek(0)
                 while block := file.read(BLOCK_BYTES):
                     yield block
-        yield from self._held
+        yield from cast(list[bytes], self._held)
 
 
 class Writer:

@@ -78,7 +78,7 @@ def ordered(case: Case, records: list[bytes]) -> list[bytes]:
 
 def _cores_tile(plan: Plan, n_records: int) -> None:
     if plan[0].core and "box" in plan[0].core:
-        assert sum(chunk.records for chunk in plan) == n_records
+        assert sum(chunk.records or 0 for chunk in plan) == n_records
         return
     edges = [chunk.core["records"] for chunk in plan if chunk.core]
     assert [a for a, _ in edges] + [n_records] == [0] + [b for _, b in edges]
