@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from cbtool.asked import Options
+from cbtool.asked import Options, Takes
 from cbtool.chunk import Chunk, Part
 from cbtool.contracts import Info, Scattering
 from cbtool.errors import UsageError
@@ -27,7 +27,7 @@ class Cloud:
     """The partitioner of point clouds. Records are points; their order is not kept."""
 
     weights = WEIGHTS
-    takes = frozenset(("overlap", "shape", "only"))
+    takes = Takes(True, ("kd", "grid"), ("bbox", "polygons"))
     is_ordered = False
 
     @property

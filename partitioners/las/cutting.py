@@ -198,8 +198,6 @@ def _leaves(weights: Density, by: str, members: Sequence[Member], options: Optio
     total = int(weights.counts["points"].sum()) // weights.unit
     if not counts.any():
         raise UsageError(f"--by {by}: no point has any weight", hint="--by points")
-    if options.shape not in (None, "kd", "grid"):
-        raise UsageError(f"--shape {options.shape}: a cloud is cut by kd or by grid")
     if options.records is not None:
         if options.shape == "grid":
             raise UsageError("--records is for --shape kd", hint="--shape grid -n N")
