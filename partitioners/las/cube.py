@@ -73,7 +73,10 @@ class Cube:
 
 
 def cube_of(least: tuple[int, int, int], most: tuple[int, int, int], scale: Triple, offset: Triple) -> Cube:
-    """Return the cube of points whose integer coordinates are from *least* to *most*, both inclusive; scales are positive."""
+    """Return the cube of points whose integer coordinates are from *least* to *most*, both inclusive.
+
+    Scales are positive.
+    """
     # 0.01 is meant as one hundredth, and differs from it by less than any sum of coordinates is rounded.
     units = [Fraction(repr(float(one))) for one in scale]
     reach = [(m - n) * unit for m, n, unit in zip(most, least, units, strict=True)]

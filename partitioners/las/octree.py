@@ -61,20 +61,25 @@ def codes_of(records: Records, cube: Cube) -> Ints:
     return morton(*(cube.places(records[name], axis) for axis, name in enumerate("XYZ")))
 
 
-def octree(codes: Ints, column_depth: int, deepest: int) -> Nodes:
-    """Return the nodes of a column of points at *codes*, of which none is deeper than *deepest*.
+def octree(codes: Ints, column_depth: int, deepest: int, shallowest: NDArray[np.uint8] | None = None) -> Nodes:
+    """Return the nodes of columns, *column_depth* deep, of points at *codes*; none is deeper than *deepest*.
 
-    What nodes above *column_depth* get does not depend on how deep the column is, nor on what lies beside it.
+    Nodes above *column_depth* get the single points that stay there, whatever else is in the columns. *shallowest* is
+    the least depth of nodes where a point may be such (`columns.shallowest`).
     """
     order = np.argsort(codes, kind="stable")
-    return _Descent(codes[order], order, column_depth, deepest).nodes()
+    first = None if shallowest is None else shallowest[order]
+    return _Descent(codes[order], order, column_depth, deepest, first).nodes()
 
 
 class _Descent:
     """Takes the points of a column down, depth by depth."""
 
-    def __init__(self, codes: Ints, order: Ints, column_depth: int, deepest: int) -> None:
-        self.codes, self.order, self.column_depth, self.deepest = codes, order, column_depth, deepest
+    def __init__(
+        self, codes: Ints, order: Ints, column_depth: int, deepest: int, shallowest: NDArray[np.uint8] | None
+    ) -> None:
+        self.codes, self.order, self.shallowest = codes, order, shallowest
+        self.column_depth, self.deepest = column_depth, deepest
         self.given: list[tuple[int, Ints, Ints]] = []
         """(depth, codes, numbers) of points that have found their node."""
 
@@ -85,7 +90,7 @@ class _Descent:
                 self._keep_whole(depth, LEAF_POINTS)
             if depth == self.deepest:
                 self._give(depth, np.ones(len(self.codes), np.bool_))
-            self._give(depth, one_of_each(self.codes >> 3 * (BITS - GRID_BITS - depth)))
+            self._keep_single(depth)
             if depth + 1 >= self.column_depth:
                 self._keep_few(depth)
             depth += 1
@@ -96,6 +101,17 @@ class _Descent:
         counts = _runs(self.codes >> 3 * (BITS - depth))
         self._give(depth, np.repeat(counts <= most, counts))
 
+    def _keep_single(self, depth: int) -> None:
+        """Give nodes one point of each cell of their grid."""
+        cells = self.codes >> 3 * (BITS - GRID_BITS - depth)
+        if self.shallowest is None or self.shallowest.max(initial=0) <= depth:
+            self._give(depth, one_of_each(cells))
+            return
+        may = self.shallowest <= depth
+        stays = np.zeros(len(cells), np.bool_)
+        stays[may] = one_of_each(cells[may])
+        self._give(depth, stays)
+
     def _keep_few(self, depth: int) -> None:
         """Give nodes the points that would have gone on into nodes of too few."""
         counts = _runs(self.codes >> 3 * (BITS - depth - 1))
@@ -105,6 +121,8 @@ class _Descent:
         if is_given.any():
             self.given.append((depth, self.codes[is_given], self.order[is_given]))
             self.codes, self.order = self.codes[~is_given], self.order[~is_given]
+            if self.shallowest is not None:
+                self.shallowest = self.shallowest[~is_given]
 
 
 def _starts(values: Ints) -> Ints:

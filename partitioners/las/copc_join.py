@@ -1,0 +1,97 @@
+"""Joins the nodes of all bundles to one COPC file; nodes that bundles share are encoded here, all others are copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+import numpy as np
+
+from cbtool.partitioners.las.codec import chunk_table
+from cbtool.partitioners.las.copc import ENTRY
+from cbtool.partitioners.las.copc_file import Around, head, hierarchy, nodes_at, vlrs_of
+from cbtool.partitioners.las.copc_layout import Layout
+from cbtool.partitioners.las.copc_parts import NODE, Bundle, Encoder, in_time, read_bundle
+from cbtool.partitioners.las.header import COPC_HIERARCHY, EVLR_BYTES, LASZIP, Header, Vlr, pack_vlr
+from cbtool.partitioners.las.writing import Counts
+from cbtool.source import Source
+
+SPOOL_BYTES = 32 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Base:
+    """The file that header, records and extended records are taken from."""
+
+    header: Header
+    evlrs: Sequence[Vlr]
+    wkt: bytes | None
+
+
+def joined(base: Base, layout: Layout, objects: Sequence[Source]) -> Iterator[bytes]:
+    """Yield the file of the nodes in *objects*, the bundles in their order."""
+    bundles = [read_bundle(source) for source in objects]
+    with closing(SpooledTemporaryFile(SPOOL_BYTES)) as spool:
+        shared = _shared(bundles, layout, spool)
+        own = [bundle.table[bundle.table["is_shared"] == 0] for bundle in bundles]
+        nodes = np.concatenate([shared, *own])
+        around = _around(base, layout, [bundle.said for bundle in bundles])
+        entries = np.zeros(len(nodes), ENTRY)
+        for name in ("key", "length", "count"):
+            entries[name] = nodes[name]
+        entries["offset"] = nodes_at(base.header, around) + np.cumsum(nodes["length"]) - nodes["length"]
+        laszip = next(vlr.data for vlr in vlrs_of(base.header, around) if vlr.key == LASZIP)
+        table = chunk_table(list(zip(nodes["count"].tolist(), nodes["length"].tolist(), strict=True)), laszip)
+        n_body = int(nodes["length"].sum())
+        evlrs_at = nodes_at(base.header, around) + n_body + len(table)
+        pages, root = hierarchy(entries, evlrs_at + EVLR_BYTES)
+        evlrs = [Vlr(*COPC_HIERARCHY, b"EPT hierarchy".ljust(32, b"\0"), pages, 0, True), *base.evlrs]
+        yield head(base.header, around, n_body, len(table), evlrs, root)
+        spool.seek(0)
+        while block := spool.read(BLOCK_BYTES):
+            yield block
+    for bundle in bundles:
+        yield from _own(bundle)
+    yield table + b"".join(pack_vlr(vlr) for vlr in evlrs)
+
+
+def _shared(bundles: Sequence[Bundle], layout: Layout, out: IO[bytes]) -> Any:
+    """Encode to *out* the nodes that bundles share, the shallowest first; return their table."""
+    of: dict[tuple[int, ...], list[tuple[Bundle, int]]] = {}
+    for bundle in bundles:
+        for row in np.flatnonzero(bundle.table["is_shared"]).tolist():
+            of.setdefault(tuple(bundle.table["key"][row].tolist()), []).append((bundle, row))
+    table, encode = np.zeros(len(of), NODE), Encoder(layout.frame)
+    for row, (key, parts) in zip(table, sorted(of.items()), strict=True):
+        data = [bundle.source.read(int(bundle.at[at]), int(bundle.table["length"][at])) for bundle, at in parts]
+        records = in_time(np.frombuffer(b"".join(data), layout.frame.dtype))
+        encoded = encode(records)
+        out.write(encoded)
+        row["key"], row["length"], row["count"] = key, len(encoded), len(records)
+    return table
+
+
+def _own(bundle: Bundle) -> Iterator[bytes]:
+    """Yield the encoded nodes of *bundle* as they are."""
+    own = np.flatnonzero(bundle.table["is_shared"] == 0)
+    # Nodes follow each other but for those that are shared, which are few.
+    breaks = np.flatnonzero(np.diff(own) != 1) + 1
+    for run in np.split(own, breaks) if len(own) else []:
+        start, end = int(bundle.at[run[0]]), int(bundle.at[run[-1]] + bundle.table["length"][run[-1]])
+        yield from bundle.source.stream(start, end - start)
+
+
+def _around(base: Base, layout: Layout, said: Sequence[Any]) -> Around:
+    counts = Counts(
+        sum(one["points"] for one in said),
+        [sum(column) for column in zip(*(one["by_return"] for one in said), strict=True)],
+        [min(column) for column in zip(*(one["least"] for one in said), strict=True)],
+        [max(column) for column in zip(*(one["most"] for one in said), strict=True)],
+    )
+    times = [one["gps_time"] for one in said if one["gps_time"]]
+    ends = (min(a for a, _ in times), max(b for _, b in times)) if times else (0.0, 0.0)
+    return Around(layout.frame, layout.cube, counts, ends, base.wkt)
