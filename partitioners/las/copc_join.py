@@ -10,13 +10,26 @@ from typing import IO, Any
 
 import numpy as np
 
+from cbtool.chunk import Chunk
+from cbtool.errors import FormatError
 from cbtool.partitioners.las.codec import chunk_table
 from cbtool.partitioners.las.copc import ENTRY
 from cbtool.partitioners.las.copc_file import Around, head, hierarchy, nodes_at, vlrs_of
 from cbtool.partitioners.las.copc_layout import Layout
 from cbtool.partitioners.las.copc_parts import NODE, Bundle, Encoder, in_time, read_bundle
-from cbtool.partitioners.las.header import COPC_HIERARCHY, EVLR_BYTES, LASZIP, Header, Vlr, pack_vlr
-from cbtool.partitioners.las.writing import Counts
+from cbtool.partitioners.las.groups import file_of
+from cbtool.partitioners.las.header import (
+    COPC_HIERARCHY,
+    EVLR_BYTES,
+    LASZIP,
+    PROJECTION,
+    WKT,
+    Header,
+    Vlr,
+    pack_vlr,
+    parse_evlrs,
+)
+from cbtool.partitioners.las.writing import MOST_VLR_BYTES, WAVEFORMS, Counts
 from cbtool.source import Source
 
 SPOOL_BYTES = 32 * 1024 * 1024
@@ -95,3 +108,23 @@ def _around(base: Base, layout: Layout, said: Sequence[Any]) -> Around:
     times = [one["gps_time"] for one in said if one["gps_time"]]
     ends = (min(a for a, _ in times), max(b for _, b in times)) if times else (0.0, 0.0)
     return Around(layout.frame, layout.cube, counts, ends, base.wkt)
+
+
+def base_of(chunk: Chunk, source: Source) -> Base:
+    """Read what a task to join nodes takes from the file that its first source is."""
+    try:
+        points_at, wkt = int(chunk.recipe["points_at"]), chunk.recipe["wkt"]
+        ranges = [(int(at), int(length)) for at, length in chunk.recipe["evlrs"]]
+        made = wkt.encode() if wkt is not None else None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise FormatError(f"chunk {chunk.chunk}: not a recipe of a COPC file", hint="begin anew: --force") from None
+    header = file_of(source, source.read(0, points_at)).header
+    evlrs = [parse_evlrs(source.read(*one), one[0], 1, source.uri)[0] for one in ranges]
+    evlrs = [one for one in evlrs if one.key != WAVEFORMS]
+    if made is None and header.find((PROJECTION, WKT)) is None:
+        # Readers look for the CRS before the points.
+        moved = next((one for one in evlrs if one.key == (PROJECTION, WKT) and len(one.data) <= MOST_VLR_BYTES), None)
+        if moved is not None:
+            evlrs.remove(moved)
+            made = moved.data
+    return Base(header, evlrs, made)
