@@ -1,10 +1,12 @@
-"""What is asked of a conversion, and what it may use."""
+"""What is asked of a conversion, what it may use, and what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cbtool.destination import Destination
+from cbtool.job import Engine, Report
 from cbtool.partitioning import Indexer
 from cbtool.source import Source
 
@@ -25,3 +27,14 @@ class Asked:
     drop_waveform: bool = False
     spacing: str | None = None
     salvage: bool = False
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One row of the table of conversions, imported."""
+
+    suffix: str
+    is_one: bool
+    """Whether all sources together make one file."""
+    convert: Callable[[Asked, Destination, Engine], Report]
+    """Make the files in a destination that is this run's; resumed by the same call."""

@@ -1,4 +1,4 @@
-"""Point clouds as conversions take them: their files, what is known of these, and a task that is all of their points."""
+"""Point clouds as conversions take them: files, what is known of them, and a task that is all of their points."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Cloud:
     wkt: str | None
     """The CRS, where it must be made from what the first file has in its place."""
     notes: Sequence[str]
+    urls: Sequence[str]
+    """Addresses of sources that are more than their URIs."""
 
     @property
     def recipe(self) -> Recipe:
@@ -64,5 +66,6 @@ def cloud_of(asked: Asked) -> Cloud:
     recipe = replace(recipe, pieces=tuple(replace(piece, whole=none) for piece in recipe.pieces))
     (whole,) = sealed([replace(whole, recipe=to_json(recipe))], options)
     evlrs = [parse_evlrs(files[0].source.read(*one), one[0], 1, files[0].where)[0] for one in recipe.evlrs]
+    urls = [source.address for source in asked.sources if source.resupply]
     wkt, note = wkt_for(files[0].header, evlrs)
-    return Cloud(files, indexes, whole, wkt, [note] if note else [])
+    return Cloud(files, indexes, whole, wkt, [note] if note else [], urls)

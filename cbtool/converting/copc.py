@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from cbtool.chunk import Chunk, PartOf, SourceRanges
-from cbtool.converting.asked import Asked
+from cbtool.converting.asked import Asked, Conversion
 from cbtool.converting.clouds import Cloud, cloud_of
 from cbtool.destination import Destination
 from cbtool.errors import UsageError
@@ -24,9 +24,6 @@ from cbtool.reach import check_places
 from cbtool.source import coalesce, open_source
 from cbtool.stagers.copc import JOIN, LAYOUT, NODES, ROUTE, STEP
 from cbtool.steps import begin_step, begun, remove_step
-
-SUFFIX = ".copc.laz"
-TOGETHER = True
 
 
 def convert(asked: Asked, destination: Destination, engine: Engine) -> Report:
@@ -60,7 +57,7 @@ def convert(asked: Asked, destination: Destination, engine: Engine) -> Report:
 
 
 def _work(step: str, cloud: Cloud) -> Work:
-    return Work("copc", {"step": step}, {"urls": sorted(cloud.whole.urls.values())})
+    return Work("copc", {"step": step}, {"urls": cloud.urls})
 
 
 def _layout(cloud: Cloud) -> Layout:
@@ -106,9 +103,7 @@ def _sources(report: Report, destination: Destination) -> list[SourceRanges]:
     return found
 
 
-def _bundles(
-    cloud: Cloud, layout: Layout, segments: Sequence[SourceRanges], destination: Destination
-) -> list[Chunk]:
+def _bundles(cloud: Cloud, layout: Layout, segments: Sequence[SourceRanges], destination: Destination) -> list[Chunk]:
     """Return a task for each bundle of columns that has points: its slices of all segments."""
     n = len(layout.columns)
     with ExitStack() as stack:
@@ -162,3 +157,6 @@ def _task(
         n_bytes=sum(length for one in sources for _, length in one.ranges),
         recipe=recipe,
     )
+
+
+COPC = Conversion(".copc.laz", True, convert)

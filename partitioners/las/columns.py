@@ -42,7 +42,8 @@ class Columns:
         """Return which bundle each point is in."""
         shift = BITS - self.finest
         x, y = (cube.places(records[name], axis) >> shift for axis, name in enumerate("XY"))
-        return self.bundle_of[y, x]
+        found: NDArray[np.int32] = self.bundle_of[y, x]
+        return found
 
 
 def finest_for(cube: Cube, cell: int) -> int:
@@ -65,7 +66,7 @@ def counts_in(cube: Cube, x: Ints, y: Ints, counts: Ints, depth: int) -> Ints:
     return found
 
 
-def columns_of(counts: Ints, most_points: int = MOST_POINTS) -> Columns:
+def columns_of(counts: Ints, most_points: int) -> Columns:
     """Cut the plane of *counts* (2 ** n cells a side) into columns of at most *most_points*, and bundle them.
 
     A cell with more is a column all the same. Bundles are of columns of one depth that follow each other along the

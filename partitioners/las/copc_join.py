@@ -79,12 +79,12 @@ def _shared(bundles: Sequence[Bundle], layout: Layout, out: IO[bytes]) -> Any:
         for row in np.flatnonzero(bundle.table["is_shared"]).tolist():
             of.setdefault(tuple(bundle.table["key"][row].tolist()), []).append((bundle, row))
     table, encode = np.zeros(len(of), NODE), Encoder(layout.frame)
-    for row, (key, parts) in zip(table, sorted(of.items()), strict=True):
+    for number, (key, parts) in enumerate(sorted(of.items())):
         data = [bundle.source.read(int(bundle.at[at]), int(bundle.table["length"][at])) for bundle, at in parts]
         records = in_time(np.frombuffer(b"".join(data), layout.frame.dtype))
         encoded = encode(records)
         out.write(encoded)
-        row["key"], row["length"], row["count"] = key, len(encoded), len(records)
+        table[number] = (key, len(encoded), len(records), 0)
     return table
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cbtool.errors import FormatError
+from cbtool.partitioners.las import columns as cut
 from cbtool.partitioners.las.columns import DEEPEST, Columns, columns_of, counts_in, finest_for
 from cbtool.partitioners.las.cube import Cube, cube_of
 from cbtool.partitioners.las.density import Density
@@ -45,7 +46,7 @@ def layout_of(frame: Frame, least: Corner, most: Corner, density: Density) -> La
     half = np.diff(density.x_edges[:2]) // 2, np.diff(density.y_edges[:2]) // 2
     points = density.counts["points"][columns, rows] // density.unit
     counts = counts_in(cube, x + half[0], y + half[1], points, depth)
-    return Layout(made, least, most, columns_of(counts))
+    return Layout(made, least, most, columns_of(counts, cut.MOST_POINTS))
 
 
 def to_bytes(layout: Layout) -> bytes:

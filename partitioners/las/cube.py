@@ -69,7 +69,8 @@ class Cube:
         """
         factor = float(2**BITS / self.sides[axis])
         found = ((coordinates.astype(np.float64) - self.least[axis]) * factor).astype(np.int64)
-        return np.minimum(found, 2**BITS - 1, out=found)
+        found[found >= 2**BITS] = 2**BITS - 1
+        return found
 
 
 def cube_of(least: tuple[int, int, int], most: tuple[int, int, int], scale: Triple, offset: Triple) -> Cube:

@@ -23,14 +23,15 @@ OVERLAP_CLASS, OVERLAP_FLAG = 12, 0x08
 
 def promoted(records: Records, point_format: int) -> Records:
     """Return *records* in *point_format*, with the same extra bytes; fields that they do not have are 0."""
-    extra = records.dtype.fields["extra"][0].itemsize if "extra" in (records.dtype.names or ()) else 0
+    names = records.dtype.names or ()
+    extra = records.dtype["extra"].itemsize if "extra" in names else 0
     dtype = dtype_of(point_format, RECORD_BYTES[point_format] + extra)
     if dtype == records.dtype:
         return records
     made = np.zeros(len(records), dtype)
-    for name in set(records.dtype.names or ()) & set(dtype.names or ()):
+    for name in set(names) & set(dtype.names or ()):
         made[name] = records[name]
-    if "raw_classification" in (records.dtype.names or ()) and "classification" in (dtype.names or ()):
+    if "raw_classification" in names and "classification" in (dtype.names or ()):
         _modernise(records, made)
     return made
 

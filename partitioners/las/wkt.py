@@ -15,7 +15,7 @@ def wkt_for(header: Header, evlrs: Sequence[Vlr]) -> tuple[str | None, str | Non
         return None, None if crs is not None else "its CRS cannot be understood, and is kept as it is"
     if crs is None or not crs.wkt:
         has_keys = any(vlr.user_id == PROJECTION for vlr in header.vlrs)
-        return None, "its GeoTIFF keys make no WKT, and are kept" if has_keys else "it has no CRS, and neither will COPC"
+        return None, "its GeoTIFF keys make no WKT, and are kept" if has_keys else "it names no CRS"
     return _old(crs.wkt), f"its CRS is written as WKT: {crs.name}"
 
 
