@@ -49,6 +49,7 @@ STAGERS = {
     "gather": Entry("cbtool.stagers.gather:stage", "make a chunk's file of what was scattered"),
     "index": Entry("cbtool.stagers.index:stage", "pass over a part of a source"),
     "scatter": Entry("cbtool.stagers.scatter:stage", "put the records of a stretch where their chunks find them"),
+    "recode": Entry("cbtool.stagers.recode:stage", "write a part of a point cloud as LAS or LAZ, or join its parts"),
     "shuffle": Entry("cbtool.stagers.shuffle:stage", "write the records of a chunk as sorted runs, cut at splitters"),
     "sort": Entry("cbtool.stagers.sort:stage", "merge the sorted runs of a part"),
     "verify": Entry("cbtool.stagers.verify:stage", "count and hash the records of a chunk or a source"),

@@ -9,18 +9,20 @@ import numpy as np
 
 from cbtool import sidecar
 from cbtool.asked import Options
-from cbtool.chunk import Chunk
+from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.converting.asked import Asked
+from cbtool.destination import Destination
 from cbtool.detect import detect
 from cbtool.errors import UsageError
 from cbtool.index import Index
+from cbtool.job import Report
 from cbtool.partitioners.las.cutting import cut
 from cbtool.partitioners.las.groups import LasFile, open_las
 from cbtool.partitioners.las.header import parse_evlrs
 from cbtool.partitioners.las.recipe import Recipe, recipe_of, to_json
 from cbtool.partitioners.las.wkt import wkt_for
 from cbtool.plan import sealed
-from cbtool.source import Source
+from cbtool.source import Source, open_source
 
 FORMAT = "las"
 
@@ -43,11 +45,16 @@ class Cloud:
         return recipe_of(self.whole)
 
 
+def check_clouds(sources: Sequence[Source]) -> None:
+    """Raise UsageError unless all *sources* are point clouds."""
+    for source in sources:
+        if (form := detect(source)) != FORMAT:
+            raise UsageError(f"{source.uri}: is {form}, not a point cloud", hint="see what there is: cbtool formats")
+
+
 def cloud_of(asked: Asked) -> Cloud:
     """Open all sources as one cloud, and pass over those that have no index."""
-    for source in asked.sources:
-        if (form := detect(source)) != FORMAT:
-            raise UsageError(f"{source.uri}: is {form}, not a point cloud", hint="cbtool formats")
+    check_clouds(asked.sources)
     known = {source: sidecar.find(source, asked.index_to)[0] for source in asked.sources}
     missing = [source for source, index in known.items() if index is None]
     for source in missing:
@@ -69,3 +76,37 @@ def cloud_of(asked: Asked) -> Cloud:
     urls = [source.address for source in asked.sources if source.resupply]
     wkt, note = wkt_for(files[0].header, evlrs)
     return Cloud(files, indexes, whole, wkt, [note] if note else [], urls)
+
+
+def made_by(report: Report, destination: Destination) -> list[SourceRanges]:
+    """Return what a step made, in order, with no ranges yet."""
+    found = []
+    for names in (report.made[number] for number in sorted(report.made)):
+        with open_source(destination.locate(names[0])) as source:
+            found.append(SourceRanges(source.uri, source.version, source.size, ()))
+    return found
+
+
+def task(
+    like: Chunk,
+    name: str,
+    number: int,
+    of: int,
+    sources: Sequence[SourceRanges],
+    weight: int,
+    recipe: dict[str, object],
+) -> Chunk:
+    return replace(
+        like,
+        chunk=number,
+        of=of,
+        name=name,
+        sources=tuple(sources),
+        parts=(PartOf(name, tuple(range(len(sources)))),),
+        records=weight,
+        weight=weight,
+        core=None,
+        requests=sum(len(one.ranges) for one in sources),
+        n_bytes=sum(length for one in sources for _, length in one.ranges),
+        recipe=recipe,
+    )

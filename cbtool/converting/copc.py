@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cbtool.chunk import Chunk, PartOf, SourceRanges
+from cbtool.chunk import Chunk, SourceRanges
 from cbtool.converting.asked import Asked, Conversion
-from cbtool.converting.clouds import Cloud, cloud_of
+from cbtool.converting.clouds import Cloud, cloud_of, made_by, task
 from cbtool.destination import Destination
 from cbtool.errors import UsageError
 from cbtool.job import Engine, Report, Work, run_job
@@ -82,25 +82,16 @@ def _parts(
     report = run_job(routes, _work(ROUTE, cloud), destination, engine, key=run)
     if report.failed:
         return report, None
-    bundles = _bundles(cloud, layout, _sources(report, destination), destination)
+    bundles = _bundles(cloud, layout, made_by(report, destination), destination)
     begin_step(destination, _is_of("nodes-"))
     report = run_job(bundles, _work(NODES, cloud), destination, engine, key=run)
     if report.failed:
         return report, None
-    return report, Plan([_joining(cloud, name, _sources(report, destination))])
+    return report, Plan([_joining(cloud, name, made_by(report, destination))])
 
 
 def _is_of(step: str) -> Callable[[str], bool]:
     return lambda name: name.startswith(STEP + step)
-
-
-def _sources(report: Report, destination: Destination) -> list[SourceRanges]:
-    """Return what a step made, in order, with no ranges yet."""
-    found = []
-    for names in (report.made[number] for number in sorted(report.made)):
-        with open_source(destination.locate(names[0])) as source:
-            found.append(SourceRanges(source.uri, source.version, source.size, ()))
-    return found
 
 
 def _bundles(cloud: Cloud, layout: Layout, segments: Sequence[SourceRanges], destination: Destination) -> list[Chunk]:
@@ -121,7 +112,7 @@ def _bundles(cloud: Cloud, layout: Layout, segments: Sequence[SourceRanges], des
             if counts[i, bundle]
         ]
         name, weight = f"nodes-{number:05d}", int(counts[:, bundle].sum())
-        found.append(_task(cloud.whole, name, number, len(full), sources, weight, {"bundle": bundle}))
+        found.append(task(cloud.whole, name, number, len(full), sources, weight, {"bundle": bundle}))
     return found
 
 
@@ -131,32 +122,7 @@ def _joining(cloud: Cloud, name: str, nodes: Sequence[SourceRanges]) -> Chunk:
     base = replace(base, ranges=tuple(coalesce([(0, recipe.points_at), *recipe.evlrs])))
     sources = [base, *(replace(one, ranges=((0, one.size),)) for one in nodes)]
     said = {"points_at": recipe.points_at, "evlrs": [list(one) for one in recipe.evlrs], "wkt": cloud.wkt}
-    return _task(cloud.whole, name, 0, 1, sources, cloud.whole.weight, said)
-
-
-def _task(
-    like: Chunk,
-    name: str,
-    number: int,
-    of: int,
-    sources: Sequence[SourceRanges],
-    weight: int,
-    recipe: dict[str, object],
-) -> Chunk:
-    return replace(
-        like,
-        chunk=number,
-        of=of,
-        name=name,
-        sources=tuple(sources),
-        parts=(PartOf(name, tuple(range(len(sources)))),),
-        records=weight,
-        weight=weight,
-        core=None,
-        requests=sum(len(one.ranges) for one in sources),
-        n_bytes=sum(length for one in sources for _, length in one.ranges),
-        recipe=recipe,
-    )
+    return task(cloud.whole, name, 0, 1, sources, cloud.whole.weight, said)
 
 
 COPC = Conversion(".copc.laz", True, convert)

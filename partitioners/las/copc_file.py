@@ -77,14 +77,14 @@ def vlrs_of(source: Header, around: Around) -> list[Vlr]:
     frame = around.frame
     laszip = new_laszip(frame.point_format, frame.n_extra, is_variable=True)
     made = [Vlr(*COPC_INFO, _named("COPC info"), bytes(160), 0), Vlr(*LASZIP, _named("cbtool"), laszip, 0)]
-    kept = [vlr for vlr in source.vlrs if vlr.key != LASZIP and vlr.user_id != "copc" and not _is_of_waveforms(vlr)]
+    kept = [vlr for vlr in source.vlrs if vlr.key != LASZIP and vlr.user_id != "copc" and not is_of_waveforms(vlr)]
     if around.wkt is not None:
         made.append(Vlr(PROJECTION, WKT, _named("WKT"), around.wkt, 0))
         kept = [vlr for vlr in kept if vlr.key != (PROJECTION, WKT)]
     return made + kept
 
 
-def _is_of_waveforms(vlr: Vlr) -> bool:
+def is_of_waveforms(vlr: Vlr) -> bool:
     return vlr.user_id == "LASF_Spec" and vlr.record_id in WAVEFORM_DESCRIPTORS
 
 
