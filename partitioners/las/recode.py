@@ -43,12 +43,8 @@ class Goal:
         return self.frame.point_format in (4, 5, 9, 10)
 
     def to_json(self) -> dict[str, Any]:
-        frame = self.frame
-        return {
-            "compressed": self.is_compressed,
-            "point_format": frame.point_format,
-            "record_bytes": frame.record_bytes,
-        }
+        form, size = self.frame.point_format, self.frame.record_bytes
+        return {"compressed": self.is_compressed, "point_format": form, "record_bytes": size}
 
 
 def goal_of(chunk: Chunk, frame: Frame) -> Goal:
@@ -75,7 +71,7 @@ def part(chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
     yield from blocks
 
 
-def _recoded(batch: Batch, goal: Goal, counts: Counts) -> Iterator[tuple[int, bytes | memoryview]]:
+def _recoded(batch: Batch, goal: Goal, counts: Counts) -> Iterator[tuple[int, bytes]]:
     """Yield the groups of *batch*, and how many points each has."""
     piece = batch.piece
     if goal.is_compressed and piece.laszip is not None and piece.point_format == goal.frame.point_format:
@@ -84,7 +80,7 @@ def _recoded(batch: Batch, goal: Goal, counts: Counts) -> Iterator[tuple[int, by
         counts.add(batch.records(PLACES))
         at = 0
         for n, length in zip(batch.counts, batch.lengths, strict=True):
-            yield n, batch.data[at : at + length]
+            yield n, bytes(batch.data[at : at + length])
             at += length
         return
     records = promoted(batch.records(), goal.frame.point_format)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ AT = 12345
 Key = tuple[int, ...]
 
 
-def entries(keys: list[Key]) -> np.ndarray:
+def entries(keys: Sequence[Key]) -> np.ndarray:
     made = np.zeros(len(keys), ENTRY)
     made["key"] = np.array(keys, np.int32).reshape(-1, 4)
     made["offset"] = 1000 * (1 + np.arange(len(keys)))
@@ -25,7 +27,8 @@ def entries(keys: list[Key]) -> np.ndarray:
 def walked(data: bytes, root: int) -> tuple[dict[Key, tuple[int, ...]], list[int]]:
     """Return the entries that a reader finds who goes from page to page, and the sizes of the pages."""
     found: dict[Key, tuple[int, ...]] = {}
-    sizes, todo = [], [(AT, root, None)]
+    sizes: list[int] = []
+    todo: list[tuple[int, int, Key | None]] = [(AT, root, None)]
     while todo:
         at, length, key = todo.pop()
         page = np.frombuffer(data, ENTRY, length // 32, at - AT)
@@ -46,7 +49,7 @@ def full(depth: int) -> list[Key]:
     return [(d, x, y, z) for d in range(depth) for x in range(2**d) for y in range(2**d) for z in range(2**d)]
 
 
-def check(keys: list[Key], data: bytes, root: int) -> list[int]:
+def check(keys: Sequence[Key], data: bytes, root: int) -> list[int]:
     found, sizes = walked(data, root)
     assert {key: one for key, one in found.items() if one[2]} == {
         key: (1000 * (1 + i), 10, 7) for i, key in enumerate(keys)
