@@ -28,6 +28,7 @@ COMMANDS = {
     "read": ("cbtool.commands.read:read", "Give one chunk as a valid file."),
     "write": ("cbtool.commands.write:write", "Write every chunk as a valid file."),
     "run": ("cbtool.commands.run:run", "Run a command on every chunk."),
+    "convert": ("cbtool.commands.convert:convert", "Write sources in another format, in parallel."),
     "sort": ("cbtool.commands.sort:sort", "Sort lines or records by key, on any engine."),
     "status": ("cbtool.commands.status:status", "Say what a run has done, what runs, and what is left."),
     "verify": ("cbtool.commands.verify:verify", "Prove that the chunks together are the source."),

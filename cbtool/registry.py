@@ -35,12 +35,21 @@ FORMATS = {
 }
 """In the order in which they are tried on a source."""
 
+CONVERSIONS = {
+    "copc": Entry("cbtool.converting.copc:COPC", "point clouds, many as one", needs="pip install 'cbtool[lidar]'"),
+    "las": Entry("cbtool.converting.las:LAS", "point clouds, each for itself", needs="pip install 'cbtool[lidar]'"),
+    "laz": Entry("cbtool.converting.las:LAZ", "point clouds, each for itself", needs="pip install 'cbtool[lidar]'"),
+}
+"""By what ``convert --to`` names."""
+
 STAGERS = {
     "command": Entry("cbtool.stagers.command:stage", "run a command on every chunk"),
+    "copc": Entry("cbtool.stagers.copc:stage", "make a part of a COPC file, or join its parts"),
     "function": Entry("cbtool.stagers.function:stage", "run a Python function on every chunk"),
     "gather": Entry("cbtool.stagers.gather:stage", "make a chunk's file of what was scattered"),
     "index": Entry("cbtool.stagers.index:stage", "pass over a part of a source"),
     "scatter": Entry("cbtool.stagers.scatter:stage", "put the records of a stretch where their chunks find them"),
+    "recode": Entry("cbtool.stagers.recode:stage", "write a part of a point cloud as LAS or LAZ, or join its parts"),
     "shuffle": Entry("cbtool.stagers.shuffle:stage", "write the records of a chunk as sorted runs, cut at splitters"),
     "sort": Entry("cbtool.stagers.sort:stage", "merge the sorted runs of a part"),
     "verify": Entry("cbtool.stagers.verify:stage", "count and hash the records of a chunk or a source"),
@@ -58,11 +67,16 @@ BACKENDS = {
     ),
 }
 
-TABLES: Mapping[str, Mapping[str, Entry]] = {"partitioners": FORMATS, "stagers": STAGERS, "backends": BACKENDS}
+TABLES: Mapping[str, Mapping[str, Entry]] = {
+    "partitioners": FORMATS,
+    "conversions": CONVERSIONS,
+    "stagers": STAGERS,
+    "backends": BACKENDS,
+}
 
 
 def entries(kind: str) -> Iterator[tuple[str, Entry]]:
-    """Yield ``(name, entry)`` of all *kind* ("partitioners", "stagers", "backends"): ours, then third parties'."""
+    """Yield ``(name, entry)`` of all of a *kind* (a key of `TABLES`): ours, then third parties'."""
     yield from TABLES[kind].items()
     from importlib.metadata import entry_points
 
@@ -75,7 +89,7 @@ def find(kind: str, name: str) -> Entry:
     """Return the entry of the *kind* called *name*; UsageError if there is none."""
     known = TABLES[kind] if name in TABLES[kind] else dict(entries(kind))
     if name not in known:
-        what = {"partitioners": "format", "stagers": "stager", "backends": "backend"}[kind]
+        what = {"partitioners": "format", "conversions": "conversion", "stagers": "stager", "backends": "backend"}[kind]
         raise UsageError(f"no {what} is called {name!r}", hint=f"there are: {', '.join(known)}")
     return known[name]
 

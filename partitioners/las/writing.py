@@ -140,14 +140,14 @@ class Writer:
                 laszip = new_laszip(self.frame.point_format, self.frame.n_extra, is_variable=True)
             tail = chunk_table(self._table, laszip)
         n_body = self._body.n_bytes
-        vlrs = _vlrs(header, laszip)
-        head = _head(header, evlrs, self.frame, self.counts, vlrs, (n_body, tail), laszip is not None)
+        vlrs = vlrs_of(header, laszip)
+        head = head_of(header, evlrs, self.frame, self.counts, vlrs, (n_body, tail), laszip is not None)
         yield head
         yield from self._body.blocks()
         yield tail + b"".join(pack_vlr(one) for one in evlrs)
 
 
-def _vlrs(header: Header, laszip: bytes | None) -> list[Vlr]:
+def vlrs_of(header: Header, laszip: bytes | None) -> list[Vlr]:
     """Return the records of the new file: those of the old one, but for what is about how its points lie."""
     kept = [vlr for vlr in header.vlrs if vlr.key != LASZIP and vlr.user_id != "copc"]
     if laszip is not None:
@@ -155,7 +155,7 @@ def _vlrs(header: Header, laszip: bytes | None) -> list[Vlr]:
     return kept
 
 
-def _head(
+def head_of(
     header: Header,
     evlrs: Sequence[Vlr],
     frame: Frame,

@@ -1,0 +1,1 @@
+"""Conversions of one format into another, as jobs of several steps."""

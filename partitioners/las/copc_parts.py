@@ -1,0 +1,160 @@
+"""The parts of a COPC file that tasks make side by side, and the file that they are joined to.
+
+Points are first routed: each stretch of the sources is decoded once, and its points are put, in the order of the
+bundles of columns they lie in, into a segment (as `scatter` does). Then each bundle becomes the nodes of its columns.
+What it has of nodes that other bundles share goes along as plain points; the last step encodes those.
+
+The nodes of a bundle: the 8 bytes ``cbnode\\x01\\n``, the number of nodes and the size of a description (8 bytes each),
+the description (JSON), the table of nodes, then their bytes. Numbers are little endian.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lazrs
+import numpy as np
+
+from cbtool.chunk import Chunk
+from cbtool.errors import FormatError
+from cbtool.partitioners.las.build import Reading
+from cbtool.partitioners.las.columns import shallowest
+from cbtool.partitioners.las.copc_layout import Layout
+from cbtool.partitioners.las.cube import BITS, Ints
+from cbtool.partitioners.las.frame import Frame, into
+from cbtool.partitioners.las.octree import codes_of, octree
+from cbtool.partitioners.las.promote import promoted
+from cbtool.partitioners.las.records import Records
+from cbtool.partitioners.las.scatter import MAGIC as SEGMENT
+from cbtool.partitioners.las.writing import Counts
+from cbtool.source import Source
+
+MAGIC = b"cbnode\x01\n"
+HEAD = struct.Struct("<8sQQ")
+NODE = np.dtype([("key", "<i4", 4), ("length", "<i8"), ("count", "<i8"), ("is_shared", "<i8")])
+MOST_HEAD_BYTES = 1 << 28
+BLOCK_POINTS = 1 << 16
+"""How many points are given their places at once: these numbers stay in the processor's cache."""
+
+
+def segment(chunk: Chunk, sources: Sequence[Source], layout: Layout) -> Iterator[bytes]:
+    """Yield the points of one stretch in the order of the bundles they go to, and as they were within each."""
+    reading, cube = Reading(chunk, sources), layout.cube
+    blocks, bundles = [], []
+    for batch in reading.batches():
+        records = promoted(into(batch.records(), batch.piece.place, reading.recipe.frame), layout.frame.point_format)
+        blocks.append(records)
+        bundles.append(layout.columns.bundles(records, cube))
+    records, bundle = np.concatenate(blocks), np.concatenate(bundles)
+    counts = np.bincount(bundle, minlength=len(layout.columns)).astype("<i8")
+    small = bundle.astype(np.uint16) if len(counts) < 1 << 16 else bundle
+    yield SEGMENT + struct.pack("<Q", len(counts)) + counts.tobytes()
+    yield records.take(np.argsort(small, kind="stable")).tobytes()
+
+
+def points_of(chunk: Chunk, sources: Sequence[Source], frame: Frame) -> Records:
+    """Return the points of a bundle, from its slices of all segments, in the order of the sources."""
+    size = sum(length for one in chunk.sources for _, length in one.ranges)
+    if size % frame.record_bytes:
+        raise FormatError(f"chunk {chunk.chunk}: its slices hold no whole points", hint="begin anew: --force")
+    out = np.empty(size, np.uint8)
+    at = 0
+    for planned, source in zip(chunk.sources, sources, strict=True):
+        for start, length in planned.ranges:
+            out[at : at + length] = np.frombuffer(source.read(start, length), np.uint8)
+            at += length
+    return out.view(frame.dtype)
+
+
+def nodes(records: Records, bundle: int, layout: Layout) -> Iterator[bytes]:
+    """Yield the nodes of a bundle of columns that has just these *records*."""
+    cube, columns = layout.cube, layout.columns
+    codes = np.empty(len(records), np.int64)
+    for at in range(0, len(records), BLOCK_POINTS):
+        codes[at : at + BLOCK_POINTS] = codes_of(records[at : at + BLOCK_POINTS], cube)
+    first = shallowest(columns)
+    if first is not None:
+        first = _looked_up(first, records, layout)
+    depth = columns.depths[bundle]
+    found = octree(codes, depth, cube.deepest, first)
+    del codes, first
+    table = np.zeros(len(found.counts), NODE)
+    table["key"], table["count"] = found.keys, found.counts
+    table["is_shared"] = found.keys[:, 0] < depth
+    out, counts, ends = Encoder(layout.frame), Counts(), np.cumsum(found.counts)
+    parts = []
+    for row, end in zip(table, ends.tolist(), strict=True):
+        mine = in_time(records.take(found.order[end - int(row["count"]) : end]))
+        counts.add(mine)
+        parts.append(mine.tobytes() if row["is_shared"] else out(mine))
+        row["length"] = len(parts[-1])
+    said = json.dumps(description(counts, records)).encode()
+    yield HEAD.pack(MAGIC, len(table), len(said)) + said + table.tobytes()
+    yield from parts
+
+
+def _looked_up(first: Any, records: Records, layout: Layout) -> Any:
+    shift = BITS - layout.columns.finest
+    x, y = (layout.cube.places(records[name], axis) >> shift for axis, name in enumerate("XY"))
+    return first[y, x]
+
+
+def in_time(records: Records) -> Records:
+    """Return *records* in the order of their GPS times, in which they take the least space; equal ones as they are."""
+    order = np.argsort(records["gps_time"], kind="stable")
+    return records.take(order)
+
+
+def description(counts: Counts, records: Records) -> dict[str, Any]:
+    """Return what the header of a file says of points, as JSON."""
+    times = records["gps_time"]
+    times = times[np.isfinite(times)]
+    ends = [float(times.min()), float(times.max())] if len(times) else None
+    return {**vars(counts), "gps_time": ends}
+
+
+class Encoder:
+    """Encodes nodes: as many as there are into one, which may be of any number of points."""
+
+    def __init__(self, frame: Frame) -> None:
+        vlr = lazrs.LazVlr.new_for_compression(frame.point_format, frame.n_extra, True)
+        self._out = io.BytesIO()
+        self._compressor = lazrs.LasZipCompressor(self._out, vlr)
+        self._compressor.reserve_offset_to_chunk_table()
+
+    def __call__(self, records: Records) -> bytes:
+        self._out.seek(0)
+        self._out.truncate()
+        self._compressor.compress_many(records.view(np.uint8))
+        self._compressor.finish_current_chunk()
+        return self._out.getvalue()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The nodes of a bundle, as they lie in an object."""
+
+    source: Source
+    table: Any
+    at: Ints
+    """Where the bytes of each node begin."""
+    said: Mapping[str, Any]
+
+
+def read_bundle(source: Source) -> Bundle:
+    """Read the table of an object of nodes: two requests. FormatError if it is none."""
+    magic, n, n_said = HEAD.unpack(source.read(0, HEAD.size)) if source.size >= HEAD.size else (b"", 0, 0)
+    size = n_said + n * NODE.itemsize
+    if magic != MAGIC or size > min(MOST_HEAD_BYTES, source.size - HEAD.size):
+        raise FormatError(f"{source.uri}: not the nodes of an octree", hint="begin anew: --force")
+    data = source.read(HEAD.size, size) if size else b""
+    table = np.frombuffer(data, NODE, n, n_said)
+    at = HEAD.size + size + np.cumsum(table["length"]) - table["length"]
+    if n and int(at[-1] + table["length"][-1]) != source.size:
+        raise FormatError(f"{source.uri}: its nodes are not all there", hint="begin anew: --force")
+    return Bundle(source, table, at, json.loads(data[:n_said]))
