@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cbtool.terrain.grid import Window
@@ -34,6 +34,13 @@ class Reference:
     """WKT of the horizontal coordinate system; None where the cloud does not say."""
     unit: str
     """What heights are in: ``metre``, ``US survey foot`` …"""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(said: Mapping[str, Any]) -> Reference:
+        return Reference(Window(**said["extent"]), said["resolution"], said["crs"], said["unit"])
 
     def place(self, window: Window) -> tuple[int, int]:
         """Return the column and row of *window* in a raster that has its north on top."""

@@ -152,7 +152,7 @@ class Grid:
         whole = self.extent
         col, end_col = (_from(self.x, at, self.bounds[0], whole.col, whole.width) for at in (box[0], box[2]))
         row, end_row = (_from(self.y, at, self.bounds[1], whole.row, whole.height) for at in (box[1], box[3]))
-        return Window(col, row, end_col - col, end_row - row)
+        return Window(col, row, max(0, end_col - col), max(0, end_row - row))
 
     def index(self, x: NDArray[np.int32], y: NDArray[np.int32], area: Window) -> NDArray[np.int64]:
         """Return for each point the place of its cell in the flattened array of *area*; -1 for those outside."""

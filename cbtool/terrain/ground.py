@@ -124,11 +124,27 @@ def by_cloth(world: NDArray[np.float64], how: Cloth) -> NDArray[np.bool_]:
     filter_.params.time_step = how.time_step
     ground, rest = CSF.VecInt(), CSF.VecInt()
     with _silent():
-        filter_.setPointCloud(world)
+        filter_.setPointCloud(np.concatenate([world, _corners(world, how.resolution)]))
         # exportCloth writes cloth_nodes.txt into the working folder, unless it is told not to.
         filter_.do_filtering(ground, rest, False)
-    found[np.array(ground, np.int64)] = True
+    at = np.array(ground, np.int64)
+    found[at[at < len(world)]] = True
     return found
+
+
+def _corners(world: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
+    """Return two more points that span the lattice of a cloth from whole multiples of *resolution* to others.
+
+    The library begins it at the corner of the points: cloths over parts of a cloud would be nodes of their own each.
+    Each has the height of the point that is nearest to it.
+    """
+    low = np.floor(world[:, :2].min(axis=0) / resolution) * resolution
+    high = np.ceil(world[:, :2].max(axis=0) / resolution) * resolution
+    made = np.empty((2, 3))
+    for row, corner in enumerate((low, high)):
+        made[row, :2] = corner
+        made[row, 2] = world[np.argmin(((world[:, :2] - corner) ** 2).sum(axis=1)), 2]
+    return made
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from cbtool.terrain.surfaces import NOTHING, Points, highest, means, shares
 
 RASTERS = ("dsm", "dtm", "chm", "slope", "aspect", "cover")
 VOID = -9999.0
+LARGEST = 2**31 - 1
 Raster = NDArray[np.float32]
 """2-D, row 0 in the south; `VOID` where there is nothing."""
 
@@ -54,12 +55,18 @@ class Model:
     cover_above: float = 2.0
     cover_window: int = 3
     """Cells on a side; odd."""
+    rasters: tuple[str, ...] = RASTERS
+    """Those that are wanted, in the order of `RASTERS`."""
 
     def __post_init__(self) -> None:
         if self.cover_window < 1 or self.cover_window % 2 == 0:
             raise UsageError(f"--cover-window {self.cover_window}: not an odd number of cells")
         if self.fill < 0:
             raise UsageError(f"--fill {float(self.fill):g}: it must be 0 or more")
+
+    def wants(self, *names: str) -> bool:
+        """Say whether one of *names* is wanted."""
+        return any(name in self.rasters for name in names)
 
     @property
     def fill_square(self) -> int:
@@ -84,7 +91,8 @@ class Model:
         """Return the model as plain values; `from_json` gives it back."""
         grid = self.grid
         axes = {name: [str(axis.scale), str(axis.offset)] for name, axis in (("x", grid.x), ("y", grid.y))}
-        said = {name: value for name, value in asdict(self).items() if name not in ("grid", "fill")}
+        said = {name: value for name, value in asdict(self).items() if name not in ("grid", "fill", "rasters")}
+        said["rasters"] = list(self.rasters)
         return {"resolution": str(grid.resolution), "bounds": list(grid.bounds), **axes, "fill": str(self.fill), **said}
 
     @staticmethod
@@ -93,49 +101,65 @@ class Model:
         (xs, xo), (ys, yo) = said["x"], said["y"]
         grid = Grid.of([Fraction(xs), Fraction(ys)], [Fraction(xo), Fraction(yo)], tuple(said["bounds"]), step)
         plain = ("z_scale", "z_offset", "height_factor", "cover_above", "cover_window")
-        return Model(grid, fill=exact(said["fill"]), **{name: said[name] for name in plain})
+        more = {name: said[name] for name in plain}
+        return Model(grid, fill=exact(said["fill"]), rasters=tuple(said["rasters"]), **more)
 
 
 def rasters(points: Points, model: Model, own: Window) -> dict[str, Raster]:
-    """Return the rasters of the window *own*; *points* are at least all within the margin of it, and no noise."""
-    grid = model.grid
+    """Return those rasters of the window *own* that the model wants.
+
+    *points* are at least all within the margin of it, and no noise.
+    """
+    grid, made = model.grid, dict[str, NDArray[np.float32]]()
     area = own.grown(model.margin).within(grid.extent)
     near = own.grown(model.border).within(grid.extent)
-    cell = grid.index(points.x, points.y, area)
-    is_in = cell >= 0
-    if not is_in.all():
-        cell, points = cell[is_in], points.taken(is_in)
     inner = near.inside(area)
-    top = highest(cell[points.is_first], points.z[points.is_first], area.n_cells).reshape(area.height, area.width)
-    mean = means(cell[points.is_ground], points.z[points.is_ground], area.n_cells)
-    known = model.heights(mean.reshape(area.height, area.width))
-    ground = filled(known, model.fill_square, inner)[inner].astype(np.float32)
-    surface = np.where(top == NOTHING, np.nan, model.heights(top))[inner].astype(np.float32)
-    made: dict[str, NDArray[np.float32]] = {"dsm": surface, "dtm": ground}
-    made["chm"] = np.maximum(surface - ground, np.float32(0))
-    ring = np.pad(ground.astype(np.float64), 1, constant_values=np.nan)
-    east, north = gradients(ring, float(grid.resolution))
-    made |= {"slope": slope(east, north), "aspect": aspect(east, north)}
-    made["cover"] = _cover(points, cell, model, ground, area, near)
+    cell = grid.index(points.x, points.y, area)
+    if (cell < 0).any():
+        cell, points = cell[cell >= 0], points.taken(cell >= 0)
+    first = cell[points.is_first], points.z[points.is_first]
+    if model.wants("dsm", "chm"):
+        top = highest(*first, area.n_cells).reshape(area.height, area.width)[inner]
+        made["dsm"] = np.where(top == NOTHING, np.nan, model.heights(top)).astype(np.float32)
+    if model.wants("dtm", "chm", "slope", "aspect", "cover"):
+        mean = means(cell[points.is_ground], points.z[points.is_ground], area.n_cells)
+        known = model.heights(mean.reshape(area.height, area.width))
+        made["dtm"] = filled(known, model.fill_square, inner)[inner].astype(np.float32)
+    if model.wants("chm"):
+        made["chm"] = np.maximum(made["dsm"] - made["dtm"], np.float32(0))
+    if model.wants("slope", "aspect"):
+        made |= _slopes(made["dtm"], model)
+    if model.wants("cover"):
+        made["cover"] = _cover(*first, made["dtm"], model, area, near)
     kept = own.inside(near)
-    return {name: _void(raster[kept]) for name, raster in made.items()}
+    return {name: _void(made[name][kept]) for name in model.rasters}
+
+
+def _slopes(ground: NDArray[np.float32], model: Model) -> dict[str, NDArray[np.float32]]:
+    """Return slope and aspect of a DTM, beyond which there is nothing."""
+    ring = np.pad(ground.astype(np.float64), 1, constant_values=np.nan)
+    east, north = gradients(ring, float(model.grid.resolution))
+    return {name: of(east, north) for name, of in (("slope", slope), ("aspect", aspect)) if model.wants(name)}
 
 
 def _cover(
-    points: Points, cell: NDArray[np.int64], model: Model, ground: Raster, area: Window, near: Window
+    cell: NDArray[np.int64],
+    z: NDArray[np.int32],
+    ground: NDArray[np.float32],
+    model: Model,
+    area: Window,
+    near: Window,
 ) -> NDArray[np.float32]:
-    """Return the cover over *near*, where the DTM is *ground*; *cell* is the place of each point in *area*."""
-    floor = np.full((area.height, area.width), np.nan)
-    floor[near.inside(area)] = ground
-    # The highest unit that is not above: points are then told apart by integers.
-    floor = np.floor(((floor + model.cover_above) / model.height_factor - model.z_offset) / model.z_scale)
-    least = np.where(np.isnan(floor), 2.0**31, np.clip(floor, -(2.0**31) - 1, 2.0**31)).astype(np.int64).reshape(-1)
-    first, z = cell[points.is_first], points.z[points.is_first]
-    counts = [np.bincount(one, minlength=area.n_cells) for one in (first[z > least[first]], first)]
-    above, all_ = (one.reshape(area.height, area.width) for one in counts)
-    all_ = np.where(np.isnan(floor), 0, all_)
+    """Return the cover over *near*, where the DTM is *ground*; *cell* is the place of each first return in *area*."""
     inner = near.inside(area)
-    return shares(above[inner], all_[inner], model.cover_window).astype(np.float32)
+    floor = np.full((area.height, area.width), np.nan)
+    # The highest unit that is not above: points are then told apart by integers.
+    top = (ground.astype(np.float64) + model.cover_above) / model.height_factor
+    floor[inner] = np.floor((top - model.z_offset) / model.z_scale)
+    least = np.where(np.isnan(floor), LARGEST, np.clip(floor, -LARGEST, LARGEST)).astype(np.int32).reshape(-1)
+    all_ = np.bincount(cell, minlength=area.n_cells).reshape(floor.shape)[inner]
+    above = np.bincount(cell[z > least[cell]], minlength=area.n_cells).reshape(floor.shape)[inner]
+    return shares(above, np.where(np.isnan(ground), 0, all_), model.cover_window).astype(np.float32)
 
 
 def _void(raster: NDArray[np.float32]) -> Raster:
