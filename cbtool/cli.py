@@ -18,6 +18,7 @@ from typer.main import get_command
 from cbtool.errors import CannotWrite, CbtoolError
 from cbtool.output import not_full
 from cbtool.parameters import plainly
+from cbtool.registry import find
 from cbtool.settings import defaults, fitting
 
 COMMANDS = {
@@ -29,6 +30,7 @@ COMMANDS = {
     "write": ("cbtool.commands.write:write", "Write every chunk as a valid file."),
     "run": ("cbtool.commands.run:run", "Run a command on every chunk."),
     "convert": ("cbtool.commands.convert:convert", "Write sources in another format, in parallel."),
+    "preprocess": ("cbtool.commands.preprocess:preprocess", "Make terrain models and the like: preprocess NAME."),
     "sort": ("cbtool.commands.sort:sort", "Sort lines or records by key, on any engine."),
     "status": ("cbtool.commands.status:status", "Say what a run has done, what runs, and what is left."),
     "verify": ("cbtool.commands.verify:verify", "Prove that the chunks together are the source."),
@@ -36,6 +38,8 @@ COMMANDS = {
     "backends": ("cbtool.commands.backends:backends", "List the engines, set one up, or check that it works."),
 }
 
+GROUPS = {"preprocess": "preprocessors"}
+"""Commands whose first word names one of such a kind, which is a command of its own."""
 
 COMMAND = "cbtool.command"
 """Where `run` finds the words after ``--``."""
@@ -63,7 +67,11 @@ class Cli(TyperGroup):
         name, stub, rest = super().resolve_command(ctx, args)
         if name is None:
             return name, stub, rest
-        module, _, function = COMMANDS[name][0].partition(":")
+        target = COMMANDS[name][0]
+        if name in GROUPS and rest and not rest[0].startswith("-"):
+            target = find(GROUPS[name], rest[0]).target
+            name, rest = f"{name} {rest[0]}", rest[1:]
+        module, _, function = target.partition(":")
         config, rest = take_config(rest)
         if name == "run" and "--" in rest:
             # What follows is the user's command, which no parser here should look at.

@@ -100,6 +100,17 @@ def _check_taken(name: str, takes: Takes, options: Options) -> None:
             raise UsageError(f"{name} has no region like --only {options.only}", hint=spellings(takes.only))
 
 
+def indexed(
+    sources: Sequence[Source], form: str, why: str, indexer: Indexer, index_to: str | None, say: Say
+) -> list[Index]:
+    """Return the index of each of *sources*; those that have none are passed over first."""
+    known = {source: index for source in sources if (index := sidecar.find(source, index_to)[0])}
+    missing = [source for source in sources if source not in known]
+    if missing:
+        known |= _indexed(missing, form, why, indexer, index_to, say)
+    return [known[source] for source in sources]
+
+
 def _indexed(
     sources: Sequence[Source], form: str, why: str, indexer: Indexer, index_to: str | None, say: Say
 ) -> dict[Source, Index]:

@@ -47,6 +47,11 @@ def opened_sources(chunk: Chunk) -> Iterator[list[Source]]:
 def checked(blocks: Iterator[bytes], sources: Sequence[Source]) -> Iterator[bytes]:
     """Yield *blocks*, and then see that no source has changed meanwhile."""
     yield from blocks
+    check_unchanged(sources)
+
+
+def check_unchanged(sources: Sequence[Source]) -> None:
+    """Raise StaleError if one of *sources* has changed since it was opened."""
     for source in set(sources):
         if not source.pinned:
             source.check()

@@ -48,10 +48,12 @@ STAGERS = {
     "function": Entry("cbtool.stagers.function:stage", "run a Python function on every chunk"),
     "gather": Entry("cbtool.stagers.gather:stage", "make a chunk's file of what was scattered"),
     "index": Entry("cbtool.stagers.index:stage", "pass over a part of a source"),
+    "mosaic": Entry("cbtool.stagers.mosaic:stage", "join a raster of all tiles of a terrain model into a GeoTIFF"),
     "scatter": Entry("cbtool.stagers.scatter:stage", "put the records of a stretch where their chunks find them"),
     "recode": Entry("cbtool.stagers.recode:stage", "write a part of a point cloud as LAS or LAZ, or join its parts"),
     "shuffle": Entry("cbtool.stagers.shuffle:stage", "write the records of a chunk as sorted runs, cut at splitters"),
     "sort": Entry("cbtool.stagers.sort:stage", "merge the sorted runs of a part"),
+    "terrain": Entry("cbtool.stagers.terrain:stage", "make the tile of a terrain model from a chunk of a cloud"),
     "verify": Entry("cbtool.stagers.verify:stage", "count and hash the records of a chunk or a source"),
     "write": Entry("cbtool.stagers.write:stage", "write every chunk as a valid file"),
 }
@@ -67,12 +69,30 @@ BACKENDS = {
     ),
 }
 
+PREPROCESSORS = {
+    "terrain": Entry(
+        "cbtool.commands.terrain:terrain",
+        "DSM, DTM, CHM, slope, aspect and canopy cover of a point cloud",
+        needs="pip install 'cbtool[lidar]'",
+    ),
+}
+"""Each is a command: ``cbtool preprocess NAME``."""
+
 TABLES: Mapping[str, Mapping[str, Entry]] = {
     "partitioners": FORMATS,
     "conversions": CONVERSIONS,
     "stagers": STAGERS,
     "backends": BACKENDS,
+    "preprocessors": PREPROCESSORS,
 }
+KINDS = {
+    "partitioners": "format",
+    "conversions": "conversion",
+    "stagers": "stager",
+    "backends": "backend",
+    "preprocessors": "preprocessor",
+}
+"""What one of them is called."""
 
 
 def entries(kind: str) -> Iterator[tuple[str, Entry]]:
@@ -89,8 +109,7 @@ def find(kind: str, name: str) -> Entry:
     """Return the entry of the *kind* called *name*; UsageError if there is none."""
     known = TABLES[kind] if name in TABLES[kind] else dict(entries(kind))
     if name not in known:
-        what = {"partitioners": "format", "conversions": "conversion", "stagers": "stager", "backends": "backend"}[kind]
-        raise UsageError(f"no {what} is called {name!r}", hint=f"there are: {', '.join(known)}")
+        raise UsageError(f"no {KINDS[kind]} is called {name!r}", hint=f"there are: {', '.join(known)}")
     return known[name]
 
 

@@ -208,7 +208,9 @@ def _leaves(weights: Density, by: str, members: Sequence[Member], options: Optio
     else:
         n = options.chunks if isinstance(options.chunks, int) else split.auto(stored, options.workers)
     n = max(1, min(n, total))
-    return split.grid(counts, n) if options.shape == "grid" else split.plane(counts, n)
+    if options.shape == "grid":  # which leaves out what has no weight: that must be what has no points
+        return split.grid(weights.counts["points"], n)
+    return split.plane(counts, n)
 
 
 def _chunks_of(leaf: split.Leaf, weights: Density, by: str) -> list[tuple[Box, tuple[int, int] | None, int, int]]:
@@ -216,7 +218,7 @@ def _chunks_of(leaf: split.Leaf, weights: Density, by: str) -> list[tuple[Box, t
     x0, y0, x1, y1 = leaf.box
     n_points = int(weights.counts["points"][x0:x1, y0:y1].sum()) // weights.unit
     box, n = weights.box(leaf.box), leaf.n_chunks
-    weight = leaf.weight // weights.unit
+    weight = int(weights.counts[by if by in weights.counts else GRIDS[by]][x0:x1, y0:y1].sum()) // weights.unit
     if n == 1:
         return [(box, None, weight, n_points)]
     edges = [0, *split.even(n_points, n), n_points]

@@ -78,6 +78,13 @@ def return_number(records: Records) -> NDArray[np.uint8]:
     return found
 
 
+def number_of_returns(records: Records) -> NDArray[np.uint8]:
+    """Return how many returns the pulse of each point has."""
+    shift, mask = (4, 0x0F) if is_new(records) else (3, 0x07)
+    found: NDArray[np.uint8] = records["bit_fields"] >> np.uint8(shift) & np.uint8(mask)
+    return found
+
+
 def classification(records: Records) -> NDArray[np.uint8]:
     """Return the class of each point, without flags."""
     if is_new(records):
