@@ -37,7 +37,7 @@ def most_cells(n_points: int) -> int:
 
 
 def fineness(box: Box, limit: int) -> int:
-    """Return the least k at which *box*, of points, has no more than *limit* cells.
+    """Return the least k at which *box*, of points, has no more than *limit* cells, which is at least 4.
 
     It never falls as a box grows, so that what is counted of a part is never coarser than the whole.
 
