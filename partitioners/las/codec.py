@@ -83,7 +83,7 @@ def decode(
 ) -> Records:
     """Decode adjacent groups of *counts* points in *lengths* bytes of *data*, as records of *dtype*.
 
-    What *selection* leaves out is zero. FormatError if they do not decode.
+    What *selection* leaves out is as in the first point of each group. FormatError if they do not decode.
     """
     data = bytes(data)
     check_chunks(data, laszip, counts, lengths, dtype.itemsize, where)

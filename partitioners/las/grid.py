@@ -37,7 +37,7 @@ def most_cells(n_points: int) -> int:
 
 
 def fineness(box: Box, limit: int) -> int:
-    """Return the least k at which *box*, of points, has no more than *limit* cells.
+    """Return the least k at which *box*, of points, has no more than *limit* cells, which is at least 4.
 
     It never falls as a box grows, so that what is counted of a part is never coarser than the whole.
 
@@ -82,20 +82,26 @@ class Frame:
 
 def regrid(counts: NDArray[Any], old: Frame, new: Frame) -> NDArray[Any]:
     """Return *counts* of the frame *old* in the frame *new*, as fine or coarser; what it does not hold is left out."""
-    x, y = old.corners[:2]
-    for _ in range(new.k - old.k):
-        n_rows, n_columns = counts.shape
-        counts = np.pad(counts, ((y & 1, (y + n_rows) & 1), (x & 1, (x + n_columns) & 1)))
-        rows = counts[0::2] + counts[1::2]
-        counts = rows[:, 0::2] + rows[:, 1::2]
-        x, y = x >> 1, y >> 1
-    here = Frame(new.k, (x, y, x + counts.shape[1] - 1, y + counts.shape[0] - 1))
+    here = old
+    while here.k < new.k:
+        counts, here = coarser(counts, here)
     if here == new:
         return counts
     made = np.zeros(new.shape, counts.dtype)
-    x0, y0, x1, y1 = (max(x, new.corners[0]), max(y, new.corners[1]), *map(min, here.corners[2:], new.corners[2:]))
+    x0, y0, x1, y1 = (*map(max, here.corners[:2], new.corners[:2]), *map(min, here.corners[2:], new.corners[2:]))
     _between(made, new, (x0, y0, x1, y1))[...] = _between(counts, here, (x0, y0, x1, y1))
     return made
+
+
+def coarser(counts: NDArray[Any], frame: Frame) -> tuple[NDArray[Any], Frame]:
+    """Return *counts* in cells of twice the width, and their frame; of booleans, whether any is true."""
+    x, y = frame.corners[:2]
+    n_rows, n_columns = counts.shape
+    counts = np.pad(counts, ((y & 1, (y + n_rows) & 1), (x & 1, (x + n_columns) & 1)))
+    rows = counts[0::2] + counts[1::2]
+    made = rows[:, 0::2] + rows[:, 1::2]
+    x, y = x >> 1, y >> 1
+    return made, Frame(frame.k + 1, (x, y, x + made.shape[1] - 1, y + made.shape[0] - 1))
 
 
 def _between(grid: NDArray[Any], frame: Frame, box: Box) -> NDArray[Any]:

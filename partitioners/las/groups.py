@@ -70,9 +70,9 @@ def open_las(source: Source) -> LasFile:
     return file_of(source, head[:at])
 
 
-def file_of(source: Source, head: bytes) -> LasFile:
+def file_of(source: Source, head: bytes, *, is_whole: bool = True) -> LasFile:
     """Return the file whose bytes before the points are *head*."""
-    header = parse(head, source.size, source.uri)
+    header = parse(head, source.size, source.uri, is_whole=is_whole)
     laszip = None
     if header.is_compressed:
         from cbtool.partitioners.las.codec import laszip_of
@@ -120,11 +120,16 @@ def groups_of(file: LasFile, meets: Callable[[NDArray[np.float64]], NDArray[np.b
         if (start[1:] < start[:-1] + length[:-1]).any():
             wrong(file.where, "its hierarchy has nodes that lie over one another")
         return _checked(Groups(start, length, count, entries), file)
+    if header.n_points and file.laszip is not None:
+        return _checked(_laz_groups(file, file.laszip), file)
+    return fixed_groups(header)
+
+
+def fixed_groups(header: Header) -> Groups:
+    """Return stretches of plain records, as many of them as *header* says."""
     if not header.n_points:
         none = np.zeros(0, np.int64)
         return Groups(none, none, none)
-    if file.laszip is not None:
-        return _checked(_laz_groups(file, file.laszip), file)
     count = _fixed_counts(header.n_points, max(1, min(CHUNK_POINTS, MOST_GROUP_BYTES // header.record_bytes)))
     length = count * header.record_bytes
     return Groups(header.points_at + np.cumsum(length) - length, length, count)

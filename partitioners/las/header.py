@@ -113,10 +113,11 @@ def points_at(head: bytes, size: int, where: str) -> int:
     return int(at)
 
 
-def parse(head: bytes, size: int, where: str) -> Header:
+def parse(head: bytes, size: int, where: str, *, is_whole: bool = True) -> Header:
     """Read the header and the records before the points from *head*, all that lies before them in a file of *size*.
 
-    FormatError if numbers contradict each other, or the file's size.
+    FormatError if numbers contradict each other, or the file's size; of a file that is not whole, what should lie
+    behind its end is lost, and no error.
     """
     at = points_at(head, size, where)
     minor = head[25]
@@ -141,7 +142,9 @@ def parse(head: bytes, size: int, where: str) -> Header:
     if n_vlrs * VLR_BYTES > at - header_bytes:
         wrong(where, f"{n_vlrs} variable length records do not fit into {at - header_bytes} bytes")
     if n_evlrs and (evlrs_at < at or evlrs_at + n_evlrs * EVLR_BYTES > size):
-        wrong(where, f"{n_evlrs} extended records cannot lie at byte {evlrs_at} of {size}", "is it cut short?")
+        if is_whole:
+            wrong(where, f"{n_evlrs} extended records cannot lie at byte {evlrs_at} of {size}", "is it cut short?")
+        n_evlrs = 0
     vlrs = tuple(_vlrs(head, header_bytes, n_vlrs, where))
     header = Header(
         head[:header_bytes],
@@ -162,7 +165,7 @@ def parse(head: bytes, size: int, where: str) -> Header:
         encoding,
         vlrs,
     )
-    if not is_compressed and at + n_points * record_bytes > size:
+    if is_whole and not is_compressed and at + n_points * record_bytes > size:
         there = max(0, size - at) // record_bytes
         wrong(
             where,
