@@ -88,6 +88,20 @@ def same(a: Crs, b: Crs) -> bool:
         return bool(flat.equals(other_flat, ignore_axis_order=True) and high == other_high)
 
 
+def horizontal(crs: Crs) -> str | None:
+    """Return the part of *crs* that is for x and y, in WKT; None where only its units are known.
+
+    UsageError if they are no place on a map.
+    """
+    if not crs.wkt:
+        return None
+    with _pyproj() as proj:
+        flat = _parts(proj.CRS.from_wkt(crs.wkt))[0]
+        if flat.is_geocentric:
+            raise UsageError(f"{crs.name}: x and y of a geocentric CRS are no place on a map", hint="reproject it")
+        return str((flat.to_2d() if flat.is_projected else flat).to_wkt())
+
+
 def transform(points: NDArray[np.float64], given: Crs, wanted: Crs) -> NDArray[np.float64]:
     """Return *points* (n, 2) of one CRS in another: x (longitude) first in both. Heights have no part in it.
 

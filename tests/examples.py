@@ -59,6 +59,8 @@ def fill(folder: Path, used: str, s3: S3) -> None:
         (folder / "logs" / f"{name}.txt").write_text("all is well\nan error\n" * 500)
     for name, mate in (("reads.fastq.gz", 1), ("reads.fq.gz", 1), ("r_1.fq.gz", 1), ("r_2.fq.gz", 2)):
         (folder / name).write_bytes(_reads(mate))
+    if "tiles/" in used:
+        _fill_tiles(folder / "tiles")
     (folder / "records.bin").write_bytes(random.Random(1).randbytes(100 * 500))
     (folder / "ref.fa").write_text(">chr1\nACGT\n")
     if "reads.plan" in used and "reads.plan:" not in used:
@@ -69,6 +71,14 @@ def fill(folder: Path, used: str, s3: S3) -> None:
         (folder / "stubs" / "minimap2").chmod(0o755)
     if f"s3://{BUCKET}/" in used:
         _fill_bucket(s3)
+
+
+def _fill_tiles(folder: Path) -> None:
+    from fixtures import clouds
+
+    folder.mkdir()
+    for number, tile in enumerate(clouds.tiles(), 1):
+        (folder / f"{number}.laz").write_bytes(tile.laz())
 
 
 def _fill_bucket(s3: S3) -> None:

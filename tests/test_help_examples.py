@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cbtool.cli import COMMANDS
+from cbtool.registry import PREPROCESSORS
 from tests.conftest import S3
 from tests.examples import done, fill, missing_program
 
@@ -22,18 +23,22 @@ RUNS_BEFORE = {
 """What must have been done for an example to speak of something."""
 
 
+TARGETS = {name: target for name, (target, _) in COMMANDS.items()}
+TARGETS |= {f"preprocess {name}": entry.target for name, entry in PREPROCESSORS.items()}
+
+
 def examples(name: str) -> list[str]:
     """Return the examples of command *name*, as its help shows them."""
-    module, _, function = COMMANDS[name][0].partition(":")
+    module, _, function = TARGETS[name].partition(":")
     text = inspect.getdoc(getattr(import_module(module), function)) or ""
     return [line.strip() for line in text.partition("Examples:")[2].splitlines() if line.strip()]
 
 
 def test_every_command_has_examples() -> None:
-    assert [name for name in COMMANDS if not examples(name)] == []
+    assert [name for name in TARGETS if not examples(name)] == []
 
 
-@pytest.mark.parametrize("command", [one for name in COMMANDS for one in examples(name)])
+@pytest.mark.parametrize("command", [one for name in TARGETS for one in examples(name)])
 def test_example(command: str, tmp_path: Path, s3: S3) -> None:
     lacking = missing_program(command)
     if lacking:

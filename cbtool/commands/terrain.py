@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -15,6 +14,8 @@ from cbtool.commands import running as r
 from cbtool.errors import UsageError
 
 CLASSES = re.compile(r"\d{1,3}(,\d{1,3})*")
+HEIGHTS = ("dsm", "dtm")
+"""What is drawn: the surface, and the ground where nothing was seen of it."""
 
 
 def terrain(
@@ -26,7 +27,7 @@ def terrain(
     chunks: Annotated[
         str | None, typer.Option("-n", "--chunks", metavar="N", help="How many chunks [one per 12 million points].")
     ] = None,
-    only: Annotated[str | None, typer.Option("--only", metavar="REGION", help="A part: bbox:…, @file.geojson.")] = None,
+    only: o.Only = None,
     rasters: Annotated[
         str | None, typer.Option("--rasters", metavar="NAME[,NAME]", help="Only these: dsm,dtm.")
     ] = None,
@@ -103,6 +104,9 @@ def terrain(
         raise UsageError("where to? -o DEST")
     if as_json and preview == "-":
         raise UsageError("--json and --preview - are both for stdout", hint="--preview map.png")
+    drawn = [name for name in HEIGHTS if rasters is None or name in rasters.split(",")]
+    if preview is not None and not drawn:
+        raise UsageError("--preview draws heights, and none are made", hint="--rasters dsm or dtm")
     if not CLASSES.fullmatch(ground_classes):
         raise UsageError(f"--ground-classes {ground_classes}: not numbers of classes", hint="--ground-classes 2,9")
     from cbtool.destination import open_destination
@@ -130,7 +134,7 @@ def terrain(
     calls = j.per_call(tasks_per_call, timeout)
     settings = j.Settings(backend, engine, calls, retries, scratch, force, quiet, verbose, report, prices)
     n = workers or o.cores()
-    options = replace(o.options(chunks or "auto", None, None, None, False, False, None, n), only=only)
+    options = o.options(chunks or "auto", None, None, None, None, None, only, False, False, None, n)
     with opened(sources, unversioned=unversioned) as found:
         work = planned(found, asked, options, indexer(n), index_to=index_to, say=o.note(quiet))
     urls = [uri for uri in [*sources, *(source or [])] if is_secret(uri)]
@@ -139,7 +143,7 @@ def terrain(
         r.say_report(made, output)
     made.check()
     if preview is not None:
-        from cbtool.terrain.preview import preview as draw
+        from cbtool.commands.drawing import draw
 
         there = open_destination(output)
-        draw(there.locate("dsm.tif"), there.locate("dtm.tif"), preview)
+        draw([there.locate(f"{name}.tif") for name in drawn], preview)

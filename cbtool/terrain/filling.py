@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ def rings(square: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     >>> list(rings(1))
     [(1, [(-1, 0), (0, -1), (0, 1), (1, 0)])]
     """
-    n = int(square**0.5) + 1
+    n = isqrt(square)
     around = [(i * i + j * j, (i, j)) for i in range(-n, n + 1) for j in range(-n, n + 1)]
     near = sorted(one for one in around if 0 < one[0] <= square)
     for distance, members in groupby(near, key=lambda one: one[0]):
@@ -35,47 +36,52 @@ def filled(values: NDArray[np.float64], square: int, wanted: tuple[slice, slice]
 
     *square* is the square of the reach in cells. What is wanted sees all of *values*.
     """
-    margin = int(square**0.5)
+    margin = isqrt(square)
     padded = np.pad(values, margin, constant_values=np.nan)
     has = ~np.isnan(padded)
     void = np.zeros(values.shape, bool)
     void[wanted] = True
-    void &= np.isnan(values)
-    void &= _has_near(has, margin)
-    rows, cols = np.nonzero(void)
-    width = padded.shape[1]
-    place = (rows + margin) * width + cols + margin
-    found = values.copy()
-    _fill(found.reshape(-1), rows * values.shape[1] + cols, np.where(has, padded, 0.0).reshape(-1), has, place, square)
-    return found
+    void &= np.isnan(values) & _has_near(has, margin)
+    inner = np.zeros(padded.shape, bool)
+    inner[margin : margin + values.shape[0], margin : margin + values.shape[1]] = void
+    _fill(padded.reshape(-1), np.flatnonzero(has), np.flatnonzero(inner), padded.shape[1], square)
+    return padded[margin : margin + values.shape[0], margin : margin + values.shape[1]]
 
 
 def _fill(
-    found: NDArray[np.float64],
-    target: NDArray[np.int64],
-    values: NDArray[np.float64],
-    has: NDArray[np.bool_],
-    place: NDArray[np.int64],
-    square: int,
+    found: NDArray[np.float64], data: NDArray[np.int64], voids: NDArray[np.int64], width: int, square: int
 ) -> None:
-    """Set *found* at *target* to what the cells about *place* say; a cell is done with once it has seen enough."""
-    width, has = has.shape[1], has.reshape(-1)
-    total, weight = np.zeros(len(place)), np.zeros(len(place))
-    seen = np.zeros(len(place), np.int64)
+    """Set *found* at *voids* to what *data* about them say: places in a flattened array of *width* columns.
+
+    A void is done with once it has seen enough. Of voids and data the fewer are gone through; what a void has seen is
+    added up in the same order either way.
+    """
+    values = np.zeros(found.shape)
+    values[data] = found[data]
+    is_data = np.zeros(found.shape, bool)
+    is_data[data] = True
+    total, weight, seen = np.zeros(found.shape), np.zeros(found.shape), np.zeros(found.shape, np.int32)
+    known = values[data]
     for distance, offsets in rings(square):
         for row, col in offsets:
-            at = place + (row * width + col)
-            is_data = has[at]
-            total += values[at] / distance
-            weight += is_data / distance
-            seen += is_data
-        if (is_done := seen >= NEAREST).any():
-            found[target[is_done]] = total[is_done] / weight[is_done]
-            left = ~is_done
-            target, place, seen = target[left], place[left], seen[left]
-            total, weight = total[left], weight[left]
-    some = seen > 0
-    found[target[some]] = total[some] / weight[some]
+            off = row * width + col
+            if len(data) < len(voids):
+                # No two data cells are at one offset from a void. What is done with does not mind.
+                total[data - off] += known / distance
+                weight[data - off] += 1 / distance
+                seen[data - off] += 1
+            else:
+                total[voids] += values[voids + off] / distance
+                weight[voids] += is_data[voids + off] / distance
+                seen[voids] += is_data[voids + off]
+        is_done = seen[voids] >= NEAREST
+        done = voids[is_done]
+        found[done] = total[done] / weight[done]
+        voids = voids[~is_done]
+        if not len(voids):
+            return
+    some = voids[seen[voids] > 0]
+    found[some] = total[some] / weight[some]
 
 
 def _has_near(has: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:

@@ -1,56 +1,33 @@
-"""Shows a terrain model that is made: its heights, read as small as they are drawn."""
+"""Heights of a terrain model that is made, read as small as they are drawn."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from cbtool.output import open_output
 from cbtool.source import open_source
 from cbtool.streams import SourceFile
-from cbtool.terrain.picture import Heights, half_blocks, letters, picture, png
-
-PNG_PIXELS = 1600
-LETTERS = 100
-"""How wide a picture is where nothing says how wide it may be."""
+from cbtool.terrain.picture import Heights
 
 
-def preview(surface: str, ground: str, to: str) -> None:
-    """Draw the heights of a model (URIs of its DSM and DTM) on the terminal (*to* is ``-``) or as PNG in a file.
+def heights_of(rasters: Sequence[str], most_columns: int, most_rows: int) -> tuple[Heights, float]:
+    """Return heights in no more columns and rows than given, north on top, and the size of a cell.
 
-    They are those of the surface, and of the ground where nothing was seen of it.
+    *rasters* are URIs of GeoTIFFs of one extent; each says what those before it do not.
     """
-    if to != "-":
-        heights, step = _heights(surface, ground, PNG_PIXELS, PNG_PIXELS)
-        with open_output(to) as file:
-            file.write(png(picture(heights, step)))
-        return
-    if not sys.stdout.isatty():
-        heights, _ = _heights(surface, ground, LETTERS, 2 * LETTERS)
-        print(*letters(heights), sep="\n")
-        return
-    from rich.console import Console
-
-    console = Console()
-    heights, step = _heights(surface, ground, console.width, 2 * max(10, console.height - 4))
-    for line in half_blocks(picture(heights, step)):
-        console.print(line, no_wrap=True, overflow="crop")
-
-
-def _heights(surface: str, ground: str, most_columns: int, most_rows: int) -> tuple[Heights, float]:
-    """Return the heights of both rasters in no more columns and rows than given, and the size of a cell."""
     import rasterio
     from rasterio.enums import Resampling
 
-    found: list[Any] = []
+    found: Heights | None = None
     step = 1.0
-    for uri in (surface, ground):
+    for uri in rasters:
         with open_source(uri) as source, rasterio.open(SourceFile(source)) as raster:
             times = max(1.0, raster.width / most_columns, raster.height / most_rows)
             shape = max(1, round(raster.height / times)), max(1, round(raster.width / times))
             read = raster.read(1, out_shape=shape, resampling=Resampling.average, masked=True)
-            found.append(read.astype(np.float32).filled(np.nan))
+            heights: Heights = read.astype(np.float32).filled(np.nan)
+            found = heights if found is None else np.where(np.isnan(found), heights, found)
             step = float(raster.res[0]) * times
-    return np.where(np.isnan(found[0]), found[1], found[0]), step
+    assert found is not None
+    return found, step

@@ -252,6 +252,20 @@ def gather(chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
     yield from reading.blocks(writer)
 
 
+def points(chunk: Chunk, sources: Sequence[Source]) -> Iterator[Records]:
+    """Yield the points of a chunk of `gathered` that has overlap, in blocks, as the records of its file.
+
+    What of them is core is not told where chunks share a box: this is for those who take all points alike.
+    """
+    n_files = len(chunk.sources) - int(chunk.recipe["n_slices"])
+    recipe = recipe_of(replace(chunk, sources=chunk.sources[:n_files]))
+    if recipe.reach is None or any(len(piece.start) for piece in recipe.pieces):
+        raise FormatError(f"chunk {chunk.chunk}: it has no overlap", hint="make the plan again: --overlap")
+    for planned, source in zip(chunk.sources[n_files:], sources[n_files:], strict=True):
+        for start, length in planned.ranges:
+            yield np.frombuffer(source.read(start, length), marked(recipe).dtype)
+
+
 def _ranked(records: Records, rank: int, recipe: Recipe) -> tuple[Records, int]:
     """Return those of a box's points that are the chunk's, or its overlap, and the rank of the next one."""
     assert recipe.ranks is not None

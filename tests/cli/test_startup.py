@@ -65,6 +65,8 @@ def folder(tmp_path: Path) -> Path:
         "show reads.plan",
         "read reads.plan -k 1",
         "info reads.bgz.fastq.gz",
+        "preprocess --help",
+        "preprocess terrain --help",
     ],
 )
 def test_a_command_imports_nothing_heavy(folder: Path, line: str) -> None:
