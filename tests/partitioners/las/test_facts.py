@@ -147,4 +147,4 @@ def test_a_date_that_cannot_be_is_none() -> None:
 
 def test_an_index_of_another_file_is_refused() -> None:
     with pytest.raises(FormatError, match="its index is not one of this cbtool"):
-        facts(indexed(made("uneven.laz"))[0], indexed(made("heavy.laz"))[1])
+        facts(indexed(made("uneven.laz"))[0], indexed(made("format6.laz"))[1])

@@ -35,7 +35,7 @@ REFUSED = {
     "huge_page.copc.laz": "a page of its hierarchy cannot lie",
     "node_behind_end.copc.laz": "a node that cannot be",
     "nodes_overlap.copc.laz": "nodes that lie over one another",
-    "huge_node.copc.laz": "its hierarchy holds 2147495147 points",
+    "huge_node.copc.laz": "its hierarchy holds 2147489147 points",
     "no_cube.copc.laz": "describes no cube",
 }
 
