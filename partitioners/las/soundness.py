@@ -35,7 +35,7 @@ def check_chunks(
     data: bytes, laszip: bytes, counts: Sequence[int], lengths: Sequence[int], record_bytes: int, where: str
 ) -> None:
     """FormatError if the chunks that follow one another in *data* are not of *counts* points, as far as can be seen."""
-    n_layers = _n_layers(laszip)
+    n_layers = n_layers_of(laszip)
     at = 0
     for count, length in zip(counts, lengths, strict=True):
         end = at + length
@@ -56,7 +56,7 @@ def layers_at(data: bytes, at: int, count: int, n_layers: int) -> list[int] | No
     return list(struct.unpack_from(f"<{n_layers}I", data, at + 4))
 
 
-def _n_layers(laszip: bytes) -> int:
+def n_layers_of(laszip: bytes) -> int:
     """Return how many layers each chunk has, by the content of a laszip record; 0 if its points lie one by one."""
     if struct.unpack_from("<H", laszip)[0] != LAYERED:
         return 0
