@@ -12,17 +12,17 @@ from cbtool.reading import checked, chunk_of, opened_sources
 from cbtool.spending import waiting_for
 
 STEP = HOME + "recode/"
-PART, JOIN = "part", "join"
+PART, THIN, JOIN = "part", "thin", "join"
 
 
 def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     """Do the step ``task["step"]`` for ``task["chunk"]``."""
-    from cbtool.partitioners.las.recode import joined, part
+    from cbtool.partitioners.las.recode import joined, part, thinned
 
     chunk = chunk_of(task)
     (name,) = outputs(chunk, task)
     with opened_sources(chunk) as sources:
-        blocks = (joined if task["step"] == JOIN else part)(chunk, sources)
+        blocks = {PART: part, THIN: thinned, JOIN: joined}[task["step"]](chunk, sources)
         created = open_destination(task["destination"]).create(name, waiting_for(checked(blocks, sources)))
     return {"step": task["step"], "outputs": [name], "created": created}
 

@@ -17,12 +17,14 @@ from cbtool.errors import UsageError
 from cbtool.index import Index
 from cbtool.job import Report
 from cbtool.partitioners.las.cutting import cut
-from cbtool.partitioners.las.groups import LasFile, open_las
-from cbtool.partitioners.las.header import parse_evlrs
-from cbtool.partitioners.las.recipe import Recipe, recipe_of, to_json
+from cbtool.partitioners.las.frame import Frame, Place
+from cbtool.partitioners.las.groups import Groups, LasFile, evlr_ranges, open_las
+from cbtool.partitioners.las.header import RECORD_BYTES, parse_evlrs
+from cbtool.partitioners.las.promote import WITHOUT_WAVEFORMS
+from cbtool.partitioners.las.recipe import Piece, Recipe, recipe_of, to_json
 from cbtool.partitioners.las.wkt import wkt_for
 from cbtool.plan import sealed
-from cbtool.source import Source, open_source
+from cbtool.source import Source, coalesce, open_source
 
 FORMAT = "las"
 
@@ -110,3 +112,46 @@ def task(
         n_bytes=sum(length for one in sources for _, length in one.ranges),
         recipe=recipe,
     )
+
+
+def whole_of(file: LasFile, groups: Groups, frame: Frame, number: int, of: int) -> Chunk:
+    """Return a chunk that has all *groups* of *file*."""
+    header, source = file.header, file.source
+    none = np.zeros(0, np.int64)
+    piece = Piece(
+        header.point_format,
+        header.record_bytes,
+        file.laszip,
+        Place(),
+        groups.start,
+        groups.length,
+        groups.count,
+        none,
+    )
+    recipe = Recipe(frame, file.laszip is not None, header.points_at, tuple(evlr_ranges(file)), (piece,), (0, 0, 0, 0))
+    ranges = [(0, header.points_at), *zip(groups.start.tolist(), groups.length.tolist(), strict=True), *recipe.evlrs]
+    n = int(groups.count.sum())
+    return Chunk(
+        plan="",
+        chunk=number,
+        of=of,
+        format="las",
+        exact=True,
+        name=f"file-{number:05d}",
+        sources=(SourceRanges(source.uri, source.version, source.size, tuple(coalesce(ranges))),),
+        parts=(PartOf("file", (0,)),),
+        records=n,
+        weight=n,
+        by="points",
+        core=None,
+        overlap=None,
+        requests=1,
+        n_bytes=source.size,
+        recipe=to_json(recipe),
+    )
+
+
+def goal_frame(frame: Frame, drop_waveform: bool) -> Frame:
+    """Return *frame*, or one of points without waveforms."""
+    form = WITHOUT_WAVEFORMS.get(frame.point_format, frame.point_format) if drop_waveform else frame.point_format
+    return replace(frame, point_format=form, record_bytes=RECORD_BYTES[form] + frame.n_extra)

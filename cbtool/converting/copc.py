@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from cbtool.chunk import Chunk, SourceRanges
+from cbtool.converting import las
 from cbtool.converting.asked import Asked, Conversion
 from cbtool.converting.clouds import Cloud, cloud_of, made_by, task
-from cbtool.destination import Destination
+from cbtool.destination import Destination, absolute, open_destination
 from cbtool.errors import UsageError
 from cbtool.job import Engine, Report, Work, run_job
-from cbtool.ledger import Ledger, RunKey
+from cbtool.ledger import HOME, Ledger, RunKey
 from cbtool.partitioners.las.copc_layout import Layout, layout_of, to_bytes
 from cbtool.partitioners.las.density import from_indexes
 from cbtool.partitioners.las.promote import PROMOTED, WITHOUT_WAVEFORMS
@@ -25,9 +26,13 @@ from cbtool.source import coalesce, open_source
 from cbtool.stagers.copc import JOIN, LAYOUT, NODES, ROUTE, STEP
 from cbtool.steps import begin_step, begun, remove_step
 
+THIN = HOME + "thin/"
+
 
 def convert(asked: Asked, destination: Destination, engine: Engine) -> Report:
     """Make one COPC file of all sources in *destination*. It depends on them alone, not on who does how much of it."""
+    if asked.salvage:
+        raise UsageError("--salvage makes laz or las", hint="convert what it makes to copc")
     cloud = cloud_of(asked)
     form = cloud.recipe.frame.point_format
     if form in WITHOUT_WAVEFORMS and not asked.drop_waveform:
@@ -39,21 +44,39 @@ def convert(asked: Asked, destination: Destination, engine: Engine) -> Report:
         asked.say(f"point format {form} becomes {PROMOTED[form]}: COPC takes 6 to 8 only")
     for note in cloud.notes:
         asked.say(f"{cloud.files[0].where}: {note}")
-    layout = _layout(cloud)
     (name,) = asked.names
-    run = RunKey(cloud.whole.plan, 1, "convert", {"to": "copc", "name": name})
+    said = {"to": "copc", "name": name, "spacing": asked.spacing, "drop_waveform": asked.drop_waveform}
+    run = RunKey(cloud.whole.plan, 1, "convert", said)
     if engine.backend.limits.remote:
         check_places([cloud.whole], destination)
     last = None if asked.force else begun(destination, run, STEP)
     if last is None:
-        report, last = _parts(cloud, layout, name, run, destination, engine, asked.force)
+        Ledger.claim(destination, run, [], force=asked.force).close()
+        if asked.spacing is not None:
+            report, thin = _thinned(asked, destination, engine)
+            if thin is None:
+                return report
+            cloud = thin
+        report, last = _parts(cloud, name, run, destination, engine)
         if last is None:
             return report
     begin_step(destination, lambda made: not made.startswith(STEP))
     report = run_job(last, _work(JOIN, cloud), destination, engine, key=run)
     if not report.failed:
         remove_step(destination, STEP)
+        remove_step(destination, THIN)
     return report
+
+
+def _thinned(asked: Asked, destination: Destination, engine: Engine) -> tuple[Report, Cloud | None]:
+    """Write one LAZ file of the points that stay, by a run of its own within this one's folder."""
+    inner = open_destination(f"{absolute(destination).rstrip('/')}/{THIN}")
+    once = replace(asked, names=["thinned.laz"], force=False, index_to=None)
+    report = las.convert("laz", once, inner, engine)
+    if report.failed:
+        return report, None
+    with open_source(inner.locate("thinned.laz")) as source:
+        return report, cloud_of(replace(once, sources=[source], spacing=None, say=lambda note: None))
 
 
 def _work(step: str, cloud: Cloud) -> Work:
@@ -72,10 +95,10 @@ def _layout(cloud: Cloud) -> Layout:
 
 
 def _parts(
-    cloud: Cloud, layout: Layout, name: str, run: RunKey, destination: Destination, engine: Engine, force: bool
+    cloud: Cloud, name: str, run: RunKey, destination: Destination, engine: Engine
 ) -> tuple[Report, Plan | None]:
     """Make all nodes, and return the plan of what is left to do: to join them. None if some failed."""
-    Ledger.claim(destination, run, [], force=force).close()
+    layout = _layout(cloud)
     begin_step(destination, _is_of("segment-"))
     destination.create(LAYOUT, [to_bytes(layout)])
     routes = [replace(one, plan=cloud.whole.plan) for one in stretches([cloud.whole])]

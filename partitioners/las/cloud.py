@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 from cbtool.asked import Options, Takes
 from cbtool.chunk import Chunk, Part
 from cbtool.contracts import Info, Scattering
-from cbtool.errors import UsageError
+from cbtool.errors import FormatError, UsageError
 from cbtool.index import Index
 from cbtool.partitioners.las.groups import groups_of, open_las
 from cbtool.partitioners.las.header import MAGIC
@@ -57,8 +57,13 @@ class Cloud:
     def index_parts(self, source: Source, workers: int) -> list[Range]:
         from cbtool.partitioners.las.survey import parts
 
-        file = open_las(source)
-        return parts(file, groups_of(file), workers)
+        try:
+            file = open_las(source)
+            return parts(file, groups_of(file), workers)
+        except FormatError as error:
+            from cbtool.partitioners.las.salvage import explained
+
+            raise explained(error, source) from None
 
     def index(self, source: Source, part: Range) -> Index:
         from cbtool.partitioners.las.survey import survey

@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from cbtool.chunk import Chunk
 from cbtool.errors import FormatError
-from cbtool.partitioners.las.build import Batch, Reading
+from cbtool.partitioners.las.build import Batch, Reading, points
 from cbtool.partitioners.las.frame import Frame
 from cbtool.partitioners.las.groups import CHUNK_POINTS, file_of
 from cbtool.partitioners.las.header import Header, pack_vlr, parse_evlrs
 from cbtool.partitioners.las.promote import promoted
 from cbtool.partitioners.las.records import Records
+from cbtool.partitioners.las.thin import Cells, stays
 from cbtool.partitioners.las.writing import WAVEFORMS, Counts, head_of, vlrs_of
 from cbtool.source import Source
 
@@ -43,32 +46,63 @@ class Goal:
         return self.frame.point_format in (4, 5, 9, 10)
 
     def to_json(self) -> dict[str, Any]:
-        form, size = self.frame.point_format, self.frame.record_bytes
-        return {"compressed": self.is_compressed, "point_format": form, "record_bytes": size}
+        return {"compressed": self.is_compressed, **asdict(self.frame)}
 
 
-def goal_of(chunk: Chunk, frame: Frame) -> Goal:
-    """Return what the recipe of *chunk*, of points in *frame*, says that they become."""
+def goal_of(chunk: Chunk) -> Goal:
+    """Return what the recipe of *chunk* says that its points become."""
     try:
         said = chunk.recipe["goal"]
-        made = replace(frame, point_format=int(said["point_format"]), record_bytes=int(said["record_bytes"]))
-        return Goal(made, bool(said["compressed"]))
+        (a, b, c), (d, e, f) = said["scale"], said["offset"]
+        scale, offset = (float(a), float(b), float(c)), (float(d), float(e), float(f))
+        return Goal(
+            Frame(scale, offset, int(said["point_format"]), int(said["record_bytes"])), bool(said["compressed"])
+        )
     except (KeyError, TypeError, ValueError):
         raise FormatError(f"chunk {chunk.chunk}: not a recipe of a conversion", hint="begin anew: --force") from None
 
 
 def part(chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
     """Yield the part of a file that the groups of *chunk* become."""
-    reading = Reading(chunk, sources)
-    goal = goal_of(chunk, reading.recipe.frame)
-    counts, table, blocks = Counts(), [], []
-    for batch in reading.batches():
-        for n, data in _recoded(batch, goal, counts):
-            table.append((n, len(data)))
-            blocks.append(data)
+    goal, counts = goal_of(chunk), Counts()
+    found = [one for batch in Reading(chunk, sources).batches() for one in _recoded(batch, goal, counts)]
+    yield from _part(counts, found)
+
+
+def thinned(chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
+    """Yield the part of a file that *chunk* becomes when one point of each cell stays: its own of those.
+
+    Its overlap must reach over the cells that it shares with others.
+    """
+    goal, cells, counts = goal_of(chunk), _cells(chunk), Counts()
+    blocks, own = [], []
+    for records, overlap in points(chunk, sources):
+        blocks.append(records)
+        own.append(np.ones(len(records), np.bool_) if overlap is None else ~overlap)
+    if blocks:
+        every = np.concatenate(blocks)
+        kept = promoted(every[stays(every, cells) & np.concatenate(own)], goal.frame.point_format)
+    else:
+        kept = np.zeros(0, goal.frame.dtype)
+    counts.add(kept)
+    groups = [kept[at : at + CHUNK_POINTS] for at in range(0, len(kept), CHUNK_POINTS)]
+    yield from _part(counts, [(len(some), encoded(some, goal)) for some in groups])
+
+
+def _cells(chunk: Chunk) -> Cells:
+    try:
+        (a, b, c), (d, e, f), (g, h, i) = chunk.recipe["cells"]
+    except (KeyError, TypeError, ValueError):
+        raise FormatError(f"chunk {chunk.chunk}: not a recipe of thinning", hint="begin anew: --force") from None
+    return Cells((a, b, c), (d, e, f), (g, h, i))
+
+
+def _part(counts: Counts, groups: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
+    table = [(n, len(data)) for n, data in groups]
     said = json.dumps({**vars(counts), "table": table}).encode()
     yield HEAD.pack(MAGIC, len(said)) + said
-    yield from blocks
+    for _, data in groups:
+        yield data
 
 
 def _recoded(batch: Batch, goal: Goal, counts: Counts) -> Iterator[tuple[int, bytes]]:
@@ -124,11 +158,10 @@ def joined(chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
         points_at, laszip = int(chunk.recipe["points_at"]), chunk.recipe.get("laszip")
         ranges = [(int(at), int(length)) for at, length in chunk.recipe["evlrs"]]
         copied = bytes.fromhex(laszip) if laszip is not None else None
+        is_whole = bool(chunk.recipe["is_whole"])
     except (KeyError, TypeError, ValueError):
         raise FormatError(f"chunk {chunk.chunk}: not a recipe of a conversion", hint="begin anew: --force") from None
-    header = file_of(base, base.read(0, points_at)).header
-    frame = Frame(header.scale, header.offset, header.point_format, header.record_bytes)
-    goal = goal_of(chunk, frame)
+    header, goal = file_of(base, base.read(0, points_at), is_whole=is_whole).header, goal_of(chunk)
     evlrs = [parse_evlrs(base.read(*one), one[0], 1, base.uri)[0] for one in ranges]
     if not goal.has_waveforms:
         header, evlrs = without_waveforms(header), [one for one in evlrs if one.key != WAVEFORMS]
