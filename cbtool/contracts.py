@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from cbtool.asked import Options, Takes
     from cbtool.chunk import Chunk, Part
+    from cbtool.density import Raster
     from cbtool.index import Index
     from cbtool.source import Range, Source
 
@@ -105,6 +106,15 @@ class Scattering(Protocol):
 
     def gather(self, chunk: Chunk, sources: Sequence[Source]) -> Iterator[bytes]:
         """Yield the file of one of `gathered`."""
+
+
+class Rasterizing(Protocol):
+    """How dense the sources of a plan are, in the integers of its chunks' boxes; a partitioner may have it as `raster`.
+
+    *indexes* are those of all sources, by URI. None where they do not say it.
+    """
+
+    def __call__(self, chunks: Sequence[Chunk], indexes: Mapping[str, Index]) -> Raster | None: ...
 
 
 Frame = dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cbtool.contracts import Partitioner, Scattering
+from cbtool.contracts import Partitioner, Rasterizing, Scattering
 from cbtool.errors import ConfigError, FormatError, UsageError
 from cbtool.naming import COMPRESSED
 from cbtool.registry import entries, load
@@ -31,6 +31,12 @@ def partitioner(name: str) -> Partitioner:
 def scattering(form: str) -> Scattering | None:
     """Return how the chunks of a format are written by one pass over the sources, where it has a way."""
     found: Scattering | None = getattr(partitioner(form), "scattering", None)
+    return found
+
+
+def rasterizing(form: str) -> Rasterizing | None:
+    """Return what tells how dense the sources of a plan of a format are, where there is such a thing."""
+    found: Rasterizing | None = getattr(partitioner(form), "raster", None)
     return found
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from cbtool.errors import CannotWrite, CbtoolError, FormatError, MissingInput, NotAllowed, StaleError
 from cbtool.index import MAGIC, Index, dump, load
@@ -17,7 +18,20 @@ SUFFIX = ".cbi"
 CACHE = "cache"
 
 
-def places(source: Source, index_to: str | None) -> Iterator[str]:
+class Versioned(Protocol):
+    """A source as it is, or as a plan knows it."""
+
+    @property
+    def uri(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+def places(source: Versioned, index_to: str | None) -> Iterator[str]:
     """Yield the URIs where the index of *source* may lie, best first.
 
     *index_to* is a folder, a prefix, or "cache"; without it, beside the source and then the cache.
@@ -37,10 +51,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cbtool"
 
 
-def find(source: Source, index_to: str | None) -> tuple[Index | None, str]:
-    """Return the index of *source*, and where it lies or why there is none: "missing", "stale", "damaged"."""
+def find(source: Versioned, index_to: str | None, *, here_only: bool = False) -> tuple[Index | None, str]:
+    """Return the index of *source*, and where it lies or why there is none: "missing", "stale", "damaged".
+
+    *here_only* looks at no place that is not on this machine.
+    """
     state = "missing"
     for place in places(source, index_to):
+        if here_only and "://" in place:
+            continue
         try:
             with open_source(place) as file:
                 index = load(file.read(0, file.size), place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cbtool.commands import options as o
+from cbtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from cbtool.density import Raster
     from cbtool.plan import Plan
+    from cbtool.report.plane import Plane
 
 
 def show(
@@ -19,6 +23,14 @@ def show(
     chunks: Annotated[bool, typer.Option("--chunks", help="A row for every chunk.")] = False,
     svg: Annotated[str | None, typer.Option("--svg", metavar="F", help="Draw it into F: a map, or a timeline.")] = None,
     html: Annotated[str | None, typer.Option("--html", metavar="F", help="Write a page of it to F.")] = None,
+    as_map: Annotated[
+        bool, typer.Option("--map", help="Draw a plan in text and nothing else; into a pipe too.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("-j", "--workers", metavar="N", envvar="CBTOOL_WORKERS", help="Predict a plan's makespan for N."),
+    ] = None,
+    index_to: o.IndexTo = None,
     prices: o.PriceTable = None,
     some: o.Some = False,
     as_json: o.Json = False,
@@ -29,6 +41,7 @@ def show(
     Examples:
       cbtool show reads.plan
       cbtool show reads.plan --chunks --json
+      cbtool show tiles.plan -j 16 --svg map.svg
       cbtool show out/ --html run.html --svg timeline.svg
     """
     from cbtool.session import is_destination, load_plan
@@ -36,29 +49,68 @@ def show(
     if is_destination(plan):
         _show_run(plan, chunks, svg, html, prices, as_json)
     else:
-        _show_plan(load_plan(plan, some), chunks, svg, html, as_json)
+        _show_plan(load_plan(plan, some), chunks, svg, html, as_map, workers, index_to, as_json)
 
 
-def _show_plan(plan: Plan, chunks: bool, svg: str | None, html: str | None, as_json: bool) -> None:
-    from cbtool.report.picture import facts, rows, strip
+def _show_plan(
+    plan: Plan,
+    chunks: bool,
+    svg: str | None,
+    html: str | None,
+    as_map: bool,
+    workers: int | None,
+    index_to: str | None,
+    as_json: bool,
+) -> None:
+    from cbtool.density import raster_of
+    from cbtool.report.picture import facts, rows
+    from cbtool.report.plane import plane_of
     from cbtool.tables import show_facts, show_rows
 
+    workers = o.cores() if workers is None else workers
+    if workers < 1:
+        raise UsageError(f"{workers} workers: it must be at least 1")
+    plane = plane_of(plan)
+    raster = raster_of(plan, index_to) if plane is not None else None
     if svg is not None:
-        from cbtool.report import plan_svg
-
-        _write(svg, lambda: plan_svg.strip(list(plan), alone=True))
+        _write(svg, lambda: _drawn(plan, plane, raster))
     if html is not None:
         from cbtool.report.plan_html import plan_page
 
-        _write(html, lambda: plan_page(plan))
+        _write(html, lambda: plan_page(plan, workers, raster))
     if "-" in (svg, html):
         return
+    if as_map:
+        typer.echo(_in_text(plan, plane, raster))
+        return
     if not chunks:
-        show_facts(facts(plan), as_json)
+        show_facts(facts(plan, workers, plane, raster), as_json)
     if sys.stdout.isatty() and not as_json:
-        typer.echo(strip([chunk.weight for chunk in plan], sys.stdout.encoding))
+        typer.echo(_in_text(plan, plane, raster))
     if chunks:
         show_rows(rows(plan), as_json)
+
+
+def _drawn(plan: Plan, plane: Plane | None, raster: Raster | None) -> str:
+    if plane is None:
+        from cbtool.report.plan_svg import strip
+
+        return strip(list(plan), alone=True)
+    from cbtool.report.map_svg import plane_map
+
+    return plane_map(list(plan), plane, raster, alone=True)
+
+
+def _in_text(plan: Plan, plane: Plane | None, raster: Raster | None) -> str:
+    from cbtool.report.picture import strip
+
+    line = strip([chunk.weight for chunk in plan], sys.stdout.encoding)
+    if plane is None:
+        return line
+    from cbtool.report.map_text import colour_of, plane_map
+
+    colour = colour_of(os.environ, sys.stdout.encoding) if sys.stdout.isatty() else "none"
+    return "\n".join([*plane_map(plane, raster, colour), line])
 
 
 def _show_run(

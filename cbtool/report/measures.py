@@ -62,7 +62,29 @@ def ticks(top: float, about: int = 6) -> list[float]:
     """
     if top <= 0:
         return [0.0]
-    rough = top / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
+    step = _step(top, about)
     return [round(i * step, 12) for i in range(int(top / step * (1 + 1e-9)) + 1)]
+
+
+def labelled_ticks(low: float, high: float, about: int = 6) -> list[tuple[float, str]]:
+    """Return round numbers between *low* and *high*, as `ticks` steps, each with as many decimal places as it takes.
+
+    At least one, if it takes a finer step than is asked for.
+
+    >>> labelled_ticks(635589.01, 635590.2, 3)
+    [(635589.5, '635,589.5'), (635590.0, '635,590.0')]
+    """
+    if not high > low:
+        return [(low, f"{low:,.10g}")]
+    first, last, step = 1, 0, 1.0
+    while last < first:
+        step = _step(high - low, max(1, about))
+        first, last, about = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9), 2 * max(1, about)
+    places = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [(number * step, f"{number * step:,.{places}f}") for number in range(first, last + 1)]
+
+
+def _step(length: float, about: int) -> float:
+    rough = length / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)

@@ -38,14 +38,14 @@ footer{margin-top:40px;color:var(--soft);font-size:13px}
 """.strip()
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """Return a whole HTML page."""
+def page(title: str, body: Iterable[str], style: str = "") -> str:
+    """Return a whole HTML page; *style* is what its pictures have of their own."""
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{said(title)}</title>\n<style>\n{svg.STYLE}\n{STYLE}\n</style></head>\n"
+        f"<title>{said(title)}</title>\n<style>\n{svg.STYLE}\n{STYLE}\n{style}</style></head>\n"
         f"<body><main>\n{''.join(body)}</main></body></html>\n"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cbtool.plan import Plan
 from cbtool.report.account import Account
@@ -13,12 +13,21 @@ from cbtool.report.svg import printable
 from cbtool.report.timeline import PARTS, Lane
 from cbtool.units import show_seconds
 
+if TYPE_CHECKING:
+    from cbtool.density import Raster
+    from cbtool.report.plane import Plane
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = ".:-=+*#@"
 
 
-def facts(plan: Plan) -> dict[str, Any]:
-    """Return what a plan comes to: balance in its weight, and what its chunks cost to read."""
+def facts(plan: Plan, workers: int = 1, plane: Plane | None = None, raster: Raster | None = None) -> dict[str, Any]:
+    """Return what a plan comes to: balance in its weight, how long *workers* take, and what its chunks cost to read.
+
+    Of a plan over a plane also what a fixed grid would come to, best from the *raster* of its sources.
+    """
+    from cbtool.report.balance import against_grid, predicted, spread
+
     weights = [chunk.weight for chunk in plan]
     sources = {source.uri for chunk in plan for source in chunk.sources}
     known = [chunk.records for chunk in plan if chunk.records is not None]
@@ -35,7 +44,9 @@ def facts(plan: Plan) -> dict[str, Any]:
         "weight_min": min(weights),
         "weight_median": median(weights),
         "weight_max": max(weights),
-        "max_over_mean": round(max(weights) * len(weights) / max(1, sum(weights)), 4),
+        **spread(weights),
+        **predicted(weights, workers),
+        **(against_grid(plane, raster, len(plan), workers) if plane is not None else {}),
         "requests": sum(chunk.requests for chunk in plan),
         "read_bytes": sum(chunk.n_bytes for chunk in plan),
     }

@@ -22,14 +22,25 @@ def strip(chunks: Sequence[Chunk], *, alone: bool = False) -> str:
 
     Where there are more chunks than pixels, the heaviest of those in a pixel is drawn.
     """
+    return svg.picture("strip", height(chunks), "Where the plan cuts", words(chunks), body(chunks), alone=alone)
+
+
+def body(chunks: Sequence[Chunk]) -> list[str]:
+    """Return what `strip` draws."""
     heaviest, mean = max(c.weight for c in chunks) or 1, sum(c.weight for c in chunks) / len(chunks)
-    body = [svg.legend(_entries(chunks, mean), svg.LEFT, 16), *_bars(chunks, heaviest), *_axes(chunks, heaviest, mean)]
+    return [svg.legend(_entries(chunks, mean), svg.LEFT, 16), *_bars(chunks, heaviest), *_axes(chunks, heaviest, mean)]
+
+
+def height(chunks: Sequence[Chunk]) -> float:
+    return BASE + 30 + NAMES * bool(_spans(chunks))
+
+
+def words(chunks: Sequence[Chunk]) -> str:
+    """Describe the strip to those who do not see it."""
+    heaviest, mean = max(c.weight for c in chunks) or 1, sum(c.weight for c in chunks) / len(chunks)
     even = heaviest / mean if mean else 1.0
-    words = (
+    return (
         f"{len(chunks)} chunks; the heaviest is {even:.4g} times the mean weight of {show_weight(mean, chunks[0].by)}."
-    )
-    return svg.picture(
-        "strip", BASE + 30 + NAMES * bool(_spans(chunks)), "Where the plan cuts", words, body, alone=alone
     )
 
 

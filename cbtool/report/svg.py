@@ -124,10 +124,13 @@ def legend(entries: Sequence[tuple[str, str]], x: float, y: float) -> str:
     return "".join(drawn)
 
 
-def picture(name: str, height: float, title: str, words: str, body: Iterable[str], *, alone: bool) -> str:
+def picture(
+    name: str, height: float, title: str, words: str, body: Iterable[str], *, alone: bool, style: str = ""
+) -> str:
     """Return a whole picture; *words* describe it to those who do not see it.
 
-    *alone* gives a file of its own, with its style and background; else it is a part of a page that has `STYLE`.
+    *alone* gives a file of its own, with its style and background; else it is a part of a page that has `STYLE` and
+    *style*, which is the picture's own.
     """
     head = tag("title", said(title), id=f"{name}-title") + tag("desc", said(words), id=f"{name}-words")
     attributes: Mapping[str, object] = {
@@ -136,7 +139,7 @@ def picture(name: str, height: float, title: str, words: str, body: Iterable[str
         "aria-labelledby": f"{name}-title {name}-words",
     }
     if alone:
-        head += tag("style", STYLE) + tag("rect", width="100%", height="100%", class_="paper")
+        head += tag("style", STYLE + style) + tag("rect", width="100%", height="100%", class_="paper")
         own = {"xmlns": "http://www.w3.org/2000/svg", "width": WIDTH, "height": height}
         attributes = {**own, **attributes}
     written = "".join(f' {key}="{said(value)}"' for key, value in attributes.items())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from cbtool.asked import Options, Takes
 from cbtool.chunk import Chunk, Part
@@ -14,6 +14,9 @@ from cbtool.index import Index
 from cbtool.partitioners.las.groups import groups_of, open_las
 from cbtool.partitioners.las.header import MAGIC
 from cbtool.source import Range, Source
+
+if TYPE_CHECKING:
+    from cbtool.density import Raster
 
 WEIGHTS = ("points", "bytes", "returns", "ground")
 ON_THE_FLY = (None, "points", "bytes")
@@ -101,6 +104,11 @@ class Cloud:
                 file.write(block)
             file.seek(0)
             yield from canonical(file, chunk)
+
+    def raster(self, chunks: Sequence[Chunk], indexes: Mapping[str, Index]) -> Raster | None:
+        from cbtool.partitioners.las.density import of_plan
+
+        return of_plan(chunks, indexes)
 
     def remarks(self, chunks: Sequence[Chunk]) -> list[str]:
         said = []

@@ -21,8 +21,6 @@ from cbtool.partitioners.las.groups import Groups, Ints, LasFile, evlr_ranges, g
 from cbtool.partitioners.las.recipe import Box, Piece, Recipe, to_json
 from cbtool.source import coalesce
 
-GRIDS = {"points": "points", "returns": "first", "ground": "ground", "bytes": "points"}
-"""The grid that a weight is taken from; of an index, bytes go by points."""
 ALL_RANKS = 1 << 62
 WAVEFORMS = (4, 5, 9, 10)
 """Point formats with waveforms: lazrs 0.8.2 loses a part of these as it encodes, so that their chunks are plain LAS."""
@@ -193,7 +191,7 @@ def _indexed(file: LasFile, index: Index, frame: Frame) -> Member:
 
 def _leaves(weights: Density, by: str, members: Sequence[Member], options: Options) -> list[split.Leaf]:
     """Cut the grid as it is asked for."""
-    kind = by if by in weights.counts else GRIDS[by]
+    kind = by if by in weights.counts else density.GRIDS[by]
     counts = weights.counts[kind]
     total = int(weights.counts["points"].sum()) // weights.unit
     if not counts.any():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cbtool.chunk import Chunk
+from cbtool.density import Raster
 from cbtool.errors import FormatError
 from cbtool.index import Index
 from cbtool.partitioners.las import copc
@@ -15,11 +17,15 @@ from cbtool.partitioners.las.frame import Frame, Place
 from cbtool.partitioners.las.grid import MOST_CELLS, Box, cells, regrid, union
 from cbtool.partitioners.las.grid import Frame as Cells
 from cbtool.partitioners.las.groups import Ints
+from cbtool.partitioners.las.recipe import recipe_of
 
 MOST_LEVELS = 10
 """A hierarchy is spread over at most 2^10 cells along each side."""
 FINER = 2
 """How many levels below the deepest node cuts may lie: points are taken to lie evenly in a node."""
+
+GRIDS = {"points": "points", "bytes": "points", "returns": "first", "ground": "ground"}
+"""The grid that a weight is taken from; of an index, bytes go by points."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,34 @@ def from_indexes(indexes: Sequence[Index], places: Sequence[Place], names: Seque
         for name in names
     }
     return Density(counts, _edges(new, 0, zero[0]), _edges(new, 1, zero[1]), nested)
+
+
+def of_plan(chunks: Sequence[Chunk], indexes: Mapping[str, Index]) -> Raster | None:
+    """Return what a plan's sources have of its weight, in the integers of its boxes and only as far as those reach.
+
+    None where the plan is of a region that is no box: the cells do not say how much of them is in it.
+    """
+    recipes = [recipe_of(chunk) for chunk in chunks]
+    if any(recipe.only is not None and "polygons" in recipe.only for recipe in recipes):
+        return None
+    places = {
+        source.uri: piece.place
+        for chunk, recipe in zip(chunks, recipes, strict=True)
+        for source, piece in zip(chunk.sources, recipe.pieces, strict=True)
+    }
+    if all(index.facts["k"] is None for index in indexes.values()):
+        return None
+    name = GRIDS.get(chunks[0].by, "points")
+    found = from_indexes(list(indexes.values()), [places[uri] for uri in indexes], (name,))
+    boxes = np.array([recipe.box for recipe in recipes])
+    low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    edges, counts = [found.x_edges, found.y_edges], found.counts[name]
+    for axis in (0, 1):
+        a = max(0, int(np.searchsorted(edges[axis], low[axis], "right")) - 1)
+        b = min(len(edges[axis]) - 1, int(np.searchsorted(edges[axis], high[axis])))
+        counts = counts[a:b] if axis == 0 else counts[:, a:b]
+        edges[axis] = edges[axis][a : b + 1]
+    return Raster(counts, edges[0], edges[1], "points" if chunks[0].by == "bytes" else chunks[0].by)
 
 
 def _edges(frame: Cells, axis: int, zero: int) -> Ints:
