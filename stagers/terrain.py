@@ -9,6 +9,7 @@ from cbtool.chunk import Chunk
 from cbtool.destination import open_destination
 from cbtool.ledger import HOME
 from cbtool.partitioners.las import build, scatter
+from cbtool.partitioners.las.codec import PLACES
 from cbtool.reading import check_unchanged, chunk_of, opened_sources
 from cbtool.source import Source
 from cbtool.terrain.points import joined, taken
@@ -42,7 +43,7 @@ def _points(chunk: Chunk, sources: Sequence[Source], terrain: Terrain) -> Iterat
     if "n_slices" in chunk.recipe:
         found = scatter.points(chunk, sources)
     else:
-        found = (records for records, _ in build.points(chunk, sources))
+        found = (records for records, _ in build.points(chunk, sources, PLACES))
     for records in found:
         yield taken(records, terrain.ground.classes)
 

@@ -97,7 +97,10 @@ def test_help_imports_nothing_slow(installed: Path, tmp_path: Path) -> None:
 def test_dependencies_are_those_that_are_imported() -> None:
     known = packages_distributions()
     modules = {module for name in committed() if _is_code(name) and name.endswith(".py") for module in _imports(name)}
-    used = {known.get(module, [module])[0].lower() for module in modules - sys.stdlib_module_names - {"cbtool"}}
+    used = {
+        known.get(module, [module])[0].lower().replace("_", "-")
+        for module in modules - sys.stdlib_module_names - {"cbtool"}
+    }
     used -= {"botocore", "dask", "pyyaml"}  # boto3's exceptions are botocore's; the others come with distributed
     assert used - _names(sum(PROJECT["project"]["optional-dependencies"].values(), [])) == _names(
         PROJECT["project"]["dependencies"]

@@ -5,8 +5,9 @@ progressive morphological filter for removing nonground measurements from airbor
 Geoscience and Remote Sensing 41(4); cells that are found not to be ground are left out, not lowered). It is local and
 in integers, so that chunks whose overlap covers `Morphology.reach` give the same to the bit.
 *cloth*: the simulation of Zhang et al. 2016, "An easy-to-use airborne LiDAR data filtering method based on cloth
-simulation", Remote Sensing 8(6), by its authors' library; a cloth is one over all of its chunk, so that the result
-depends a little on where chunks end.
+simulation", Remote Sensing 8(6), by its authors' library. A cloth is one over all of its chunk, and stops when all of
+it has come to rest, so that the result depends on how the cloud is cut: on steep land under forest, DTMs of 1 to 16
+chunks were within 0.6 m of each other in 95 % of cells, which is less than they are from classified ground (0.8 m).
 """
 
 from __future__ import annotations

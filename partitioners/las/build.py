@@ -160,12 +160,15 @@ def _inside(x: NDArray[Any], y: NDArray[Any], box: Box) -> Bools:
     return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
 
 
-def points(chunk: Chunk, sources: Sequence[Source]) -> Iterator[tuple[Records, Bools | None]]:
-    """Yield the points of *chunk* in blocks, in its frame's dtype, and which of them are overlap (None: none is)."""
+def points(chunk: Chunk, sources: Sequence[Source], selection: object = None) -> Iterator[tuple[Records, Bools | None]]:
+    """Yield the points of *chunk* in blocks, in its frame's dtype, and which of them are overlap (None: none is).
+
+    *selection* (of lazrs) may leave out fields: they are then zero, or not, as the point format has it.
+    """
     reading = Reading(chunk, sources)
     select = Selector(reading.recipe)
     for batch in reading.batches():
-        found = select(batch.records(), batch.piece)
+        found = select(batch.records(selection), batch.piece)
         if len(found[0]):
             yield found
 
