@@ -121,6 +121,18 @@ class Placed:
             return False
         return self.region.polygons is None or bool(self.region.shape.contains_properly(self._around(box)))
 
+    def meets(self, boxes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of half-open boxes (n, 4) that meet `box` whether they may hold points of the region."""
+        import numpy as np
+
+        if self.region.polygons is None:
+            return np.ones(len(boxes), np.bool_)
+        import shapely
+
+        low, high = boxes[:, :2] * np.array(self.scale) + self.offset, boxes[:, 2:] * np.array(self.scale) + self.offset
+        found: NDArray[np.bool_] = shapely.intersects(self.region._shape, shapely.box(*low.T, *high.T))
+        return found
+
     def misses(self, box: Box) -> bool:
         """Say whether no point in the half-open *box* is in the region; of polygons in doubt False."""
         x0, y0, x1, y1 = box

@@ -67,7 +67,7 @@ class Ramp:
 
     def edge(self, number: int) -> float:
         """Return where step *number* begins; that after the last is where it ends."""
-        return self.low * (self.high / self.low) ** (number / STEPS)
+        return float(self.low * (self.high / self.low) ** (number / STEPS))
 
 
 def ramp_of(densities: Sequence[float]) -> Ramp | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cbtool import split
 from cbtool.asked import Options
@@ -121,12 +122,17 @@ class _Wanted:
     """Says of boxes (n, 4) in the frame's integers whether they meet the region that is asked for."""
 
     def __init__(self, asked: Asked, frame: Frame) -> None:
-        self.box = asked.only_box
+        from cbtool.partitioners.las.build import region_of
 
-    def __call__(self, boxes: Ints) -> Any:
-        assert self.box is not None
-        x0, y0, x1, y1 = self.box
-        return (boxes[:, 0] < x1) & (boxes[:, 2] > x0) & (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
+        assert asked.only is not None
+        self.region = region_of(asked.only, frame)
+
+    def __call__(self, boxes: Ints) -> NDArray[np.bool_]:
+        x0, y0, x1, y1 = self.region.box
+        wanted = (boxes[:, 0] < x1) & (boxes[:, 2] > x0) & (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
+        near = np.flatnonzero(wanted)
+        wanted[near] = self.region.meets(boxes[near])
+        return np.asarray(wanted)
 
 
 def _measured(
@@ -216,7 +222,8 @@ def _chunks_of(leaf: split.Leaf, weights: Density, by: str) -> list[tuple[Box, t
     x0, y0, x1, y1 = leaf.box
     n_points = int(weights.counts["points"][x0:x1, y0:y1].sum()) // weights.unit
     box, n = weights.box(leaf.box), leaf.n_chunks
-    weight = int(weights.counts[by if by in weights.counts else GRIDS[by]][x0:x1, y0:y1].sum()) // weights.unit
+    kind = by if by in weights.counts else density.GRIDS[by]
+    weight = int(weights.counts[kind][x0:x1, y0:y1].sum()) // weights.unit
     if n == 1:
         return [(box, None, weight, n_points)]
     edges = [0, *split.even(n_points, n), n_points]
