@@ -130,7 +130,7 @@ class Placed:
         import shapely
 
         low, high = boxes[:, :2] * np.array(self.scale) + self.offset, boxes[:, 2:] * np.array(self.scale) + self.offset
-        found: NDArray[np.bool_] = shapely.intersects(self.region._shape, shapely.box(*low.T, *high.T))
+        found: NDArray[np.bool_] = shapely.intersects(self.region.shape, shapely.box(*low.T, *high.T))
         return found
 
     def misses(self, box: Box) -> bool:
