@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import json
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def test_setup_writes_a_dockerfile_and_says_what_is_next(tmp_path: Path) -> None
     config.write_text("lithops: {backend: k8s, storage: aws_s3}\n")
     done = command("backends", "setup", "lithops", "-o", tmp_path / "image", "--engine-config", config)
     assert done.exit_code == 0 and done.stdout == ""
-    assert (tmp_path / "image" / "Dockerfile").read_text().count("cbtool[lithops") == 1
+    assert len(re.findall(r'"cbtool\[[a-z,]*lithops', (tmp_path / "image" / "Dockerfile").read_text())) == 1
     assert "Dockerfile is written; next:" in done.stderr and "lithops runtime build -b k8s" in done.stderr
     silent = command("backends", "setup", "lithops", "-o", tmp_path / "image", "--extras", "raster,imzml", "-q")
     assert silent.stderr == "" and "cbtool[imzml,lithops,raster]" in (tmp_path / "image" / "Dockerfile").read_text()
