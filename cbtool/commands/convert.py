@@ -62,8 +62,8 @@ def convert(
     \b
     Examples:
       cbtool convert 'tiles/*.laz' --to copc -o survey.copc.laz
-      cbtool convert 'tiles/*.las' --to laz -o s3://bucket/tiles/
-      cbtool convert cut.laz --to laz --salvage -o whole.laz
+      cbtool convert 'tiles/*.laz' --to las -o s3://bucket/tiles/
+      cbtool convert tiles/1.laz --to laz --salvage -o whole.laz
     """
     from cbtool.converting.asked import Asked
     from cbtool.converting.names import names_of, refuse_sources

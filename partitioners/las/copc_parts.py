@@ -21,8 +21,9 @@ import lazrs
 import numpy as np
 
 from cbtool.chunk import Chunk
-from cbtool.errors import FormatError
+from cbtool.errors import FormatError, UsageError
 from cbtool.partitioners.las.build import Reading
+from cbtool.partitioners.las.codec import decode, new_laszip
 from cbtool.partitioners.las.columns import shallowest
 from cbtool.partitioners.las.copc_layout import Layout
 from cbtool.partitioners.las.cube import BITS, Ints
@@ -38,6 +39,7 @@ MAGIC = b"cbnode\x01\n"
 HEAD = struct.Struct("<8sQQ")
 NODE = np.dtype([("key", "<i4", 4), ("length", "<i8"), ("count", "<i8"), ("is_shared", "<i8")])
 MOST_HEAD_BYTES = 1 << 28
+LAYERED_WAVEFORMS = (9, 10)
 BLOCK_POINTS = 1 << 16
 """How many points are given their places at once: these numbers stay in the processor's cache."""
 
@@ -119,9 +121,10 @@ def description(counts: Counts, records: Records) -> dict[str, Any]:
 
 
 class Encoder:
-    """Encodes nodes: as many as there are into one, which may be of any number of points."""
+    """Encodes chunks, each of any number of points."""
 
     def __init__(self, frame: Frame) -> None:
+        self._frame = frame
         vlr = lazrs.LazVlr.new_for_compression(frame.point_format, frame.n_extra, True)
         self._out = io.BytesIO()
         self._compressor = lazrs.LasZipCompressor(self._out, vlr)
@@ -132,7 +135,19 @@ class Encoder:
         self._out.truncate()
         self._compressor.compress_many(records.view(np.uint8))
         self._compressor.finish_current_chunk()
-        return self._out.getvalue()
+        data = self._out.getvalue()
+        if self._frame.point_format in LAYERED_WAVEFORMS:
+            self._check(records, data)
+        return data
+
+    def _check(self, records: Records, data: bytes) -> None:
+        """Raise UsageError if *data* are not *records*: lazrs 0.8 mixes up waveforms of several scanner channels."""
+        laszip = new_laszip(self._frame.point_format, self._frame.n_extra, is_variable=True)
+        if decode(data, laszip, [len(records)], [len(data)], records.dtype, "a chunk").tobytes() != records.tobytes():
+            raise UsageError(
+                "points of several scanner channels with waveforms cannot be compressed without loss by lazrs",
+                hint="--to las keeps all; --drop-waveform leaves out the waveforms",
+            )
 
 
 @dataclass(frozen=True)
