@@ -130,6 +130,9 @@ def main() -> int:
     print(f"{at.n_points} points, point format 6: LAS and LAZ of {_mb(at.las)} and {_mb(at.laz)} MB")
     print(f"medians of {asked.rounds} rounds, (least)\n")
     print(markdown(rows))
+    for name, piece in found.items():
+        for label, why in piece.failed.items():
+            print(f"\nfailed: {name}: {label}: status {why}")
     if at.pdal is None:
         print("\nmissing: PDAL (benchmarks/pdal.sh, or --install-peers); its figures are recorded ones")
     if asked.json:

@@ -51,6 +51,7 @@ def summary(paths: Sequence[str]) -> dict[str, Any]:
             n_bytes = points.dtype.itemsize
             names = points.dtype.names or ()
             if "overlap" in names:
+                assert points.dtype.fields
                 n_bytes = points.dtype.fields["overlap"][1]  # extra bytes come last, and this is the first of them
                 carried += int((points["overlap"] != 0).sum())
                 points = points[points["overlap"] == 0]

@@ -53,7 +53,7 @@ def texture(seed: int, metres: float) -> Floats:
     wave = np.fft.fftfreq(TEXTURE, PIXEL)
     smooth = np.exp(-2 * (np.pi * metres / 2) ** 2 * (wave[:, None] ** 2 + wave[None, :] ** 2))
     made = np.fft.ifft2(np.fft.fft2(white) * smooth).real
-    return (made / made.std()).astype(np.float32)
+    return np.asarray(made / made.std(), np.float32)
 
 
 class Land:

@@ -102,4 +102,4 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["recode", "query"])
     parser.add_argument("words", nargs="*")
     given = parser.parse_args()
-    print(json.dumps({"recode": recode, "query": query}[given.what](*given.words)))
+    print(json.dumps(recode(*given.words) if given.what == "recode" else query(*given.words)))

@@ -27,7 +27,7 @@ Task = Callable[[], Cost]
 
 @dataclass(frozen=True)
 class Setting:
-    """What the measurements have at hand. *las* and *laz* are one cloud; *n_points* and *box* (whole metres) are its."""
+    """What the measurements have at hand. *las* and *laz* are one cloud; it has *n_points* in *box* (metres)."""
 
     folder: Path
     """Where the clouds lie; PDAL and the web server see nothing else."""
@@ -65,7 +65,7 @@ class Found:
 
     def said(self, label: str, recorded: str = "missing") -> str:
         if label in self.failed:
-            return f"failed: {self.failed[label]}"
+            return "failed, see below"
         if label not in self.costs:
             return recorded
         rounds = Rounds(self.costs[label])

@@ -139,14 +139,14 @@ def planned(at: Setting) -> Piece:
         return tasks["plan, HTTP"]()
 
     def finish(found: Found) -> Iterator[Row]:
-        wall = found.median("plan", "wall_s")
+        wall, index = (found.median(label, "wall_s") for label in ("plan", "index"))
         work = f"plan of {CHUNKS} chunks of LAZ, index there"
         yield Row(work, "-", "wall of the command", found.said("plan"), "", wall, 0.3, at_most=True, unit="s")
         counts = found.counts("plan, HTTP")
         part = 100 * counts["bytes"] / at.laz.stat().st_size if counts else math.nan
         said = f"{counts['requests']} requests, {counts['bytes']} B" if counts else found.said("plan, HTTP")
         yield Row("the same, over HTTP", "-", "read of the cloud", said, "", part, 0.1, at_most=True, unit="%")
-        yield Row("its index", "-", "wall of the command", found.said("index"), "", None, None, unit="s")
+        yield Row("its index", "-", "wall of the command", found.said("index"), "", index, None, unit="s")
 
     return Piece(tasks | {"plan, HTTP": prepared}, finish)
 
