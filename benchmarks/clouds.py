@@ -51,6 +51,11 @@ def pdal(folder: Path, install: bool) -> Path | None:
     return found if found.exists() else None
 
 
+def version(found: Path) -> str:
+    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    return next(line.split("(")[0].strip() for line in told.splitlines() if line.startswith("pdal"))
+
+
 def prepare(asked: argparse.Namespace, folder: Path, server: Server) -> Setting:
     """Make the clouds, warm the page cache, and look at them."""
     las, laz = (folder / f"cloud-{asked.points}.{suffix}" for suffix in ("las", "laz"))
@@ -133,7 +138,9 @@ def main() -> int:
     for name, piece in found.items():
         for label, why in piece.failed.items():
             print(f"\nfailed: {name}: {label}: status {why}")
-    if at.pdal is None:
+    if at.pdal:
+        print(f"\nPDAL is {version(at.pdal)}")
+    else:
         print("\nmissing: PDAL (benchmarks/pdal.sh, or --install-peers); its figures are recorded ones")
     if asked.json:
         asked.json.write_text(written)
