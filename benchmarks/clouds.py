@@ -139,7 +139,7 @@ def main() -> int:
         for label, why in piece.failed.items():
             print(f"\nfailed: {name}: {label}: status {why}")
     if at.pdal:
-        print(f"\nPDAL is {version(at.pdal)}")
+        print(f"\nmeasured beside: {version(at.pdal)}")
     else:
         print("\nmissing: PDAL (benchmarks/pdal.sh, or --install-peers); its figures are recorded ones")
     if asked.json:
