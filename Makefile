@@ -1,6 +1,6 @@
 # make demo    from nothing to a verified parallel job, in under two minutes
 # make test    everything that is checked: style, types, tests, the README's commands (also: make check)
-# make bench   cbtool beside its peers, one table
+# make bench   cbtool beside its peers, one table (bench-clouds: on point clouds)
 # make lock    choose the versions that all of these install
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,7 +16,7 @@ JUDGES := samtools seqkit bgzip:tabix parallel pigz minimap2 gzip
 
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check bench lock judges clean
+.PHONY: demo test check bench bench-clouds lock judges clean
 
 demo: $(VENV)/base
 	READS=$(READS) PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/demo.sh demo
@@ -30,6 +30,9 @@ test check: $(VENV)/dev $(VENV)/rie judges
 
 bench: $(VENV)/bench
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m benchmarks.streams --install-peers $(BENCH)
+
+bench-clouds: $(VENV)/bench
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m benchmarks.clouds --install-peers $(BENCH)
 
 # Other programs that the tests hold cbtool's output against. A test skips those that are not there.
 judges:
@@ -58,7 +61,7 @@ $(VENV)/rie: tests/rie.py | $(VENV)/dev
 
 $(VENV)/bench: $(VENV)/base
 	$(PIP) 'pip>=25.1'
-	$(PIP) --editable . --group bench
+	$(PIP) --editable '.[lidar]' --group bench
 	@touch $@
 
 # One set of versions for every Python and extra. It names no place to get them from: that is pip's own setting.

@@ -8,15 +8,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+LOOK_S = 0.05
+"""How often a tree of processes is looked at."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One measurement. CPU is of the process and all that it started and waited for; memory of the largest of them.
+    """One measurement. CPU is of the process and all that it started and waited for.
+
+    Memory is what the largest of them had; or, if the tree was watched, what all had for themselves at one moment.
 
     *said* is what it printed: the answer of a command, the counts of a probe.
     """
@@ -36,8 +44,8 @@ class Failed(Exception):
     """A command that was to be measured did not do its work."""
 
 
-def command(line: str | Sequence[str]) -> Cost:
-    """Run *line*, by bash if it is one string, and return what it cost.
+def command(line: str | Sequence[str], *, tree: bool = False) -> Cost:
+    """Run *line*, by bash if it is one string, and return what it cost; with *tree*, watch all its processes.
 
     The kernel counts as peak memory at least what this process has, for it is the one that forks: keep it small.
     """
@@ -45,15 +53,55 @@ def command(line: str | Sequence[str]) -> Cost:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
         start = time.perf_counter()
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=told)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
+        with _watching(process.pid, tree) as most:
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             told.seek(0)
             raise Failed(f"{line}: status {process.returncode}: {told.read().decode(errors='replace')[-500:]}")
         out.seek(0)
         said = out.read().decode()
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, said)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, most() if tree else usage.ru_maxrss * 1024, said)
+
+
+@contextmanager
+def _watching(pid: int, tree: bool) -> Iterator[Callable[[], int]]:
+    """Watch *pid* and all below it for the block, if *tree*; yield what tells the most that was seen."""
+    peak = 0
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not over.wait(LOOK_S):
+            peak = max(peak, private_bytes(pid))
+
+    watcher = threading.Thread(target=watch)
+    if tree:
+        watcher.start()
+    try:
+        yield lambda: peak
+    finally:
+        over.set()
+        if tree:
+            watcher.join()
+
+
+def private_bytes(pid: int) -> int:
+    """Return the memory of *pid* and all below it, without what are pages of files.
+
+    What a process shares with the one it was forked from, or by shared memory, counts for each.
+    """
+    total = 0
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(("RssAnon:", "RssShmem:")):
+                total += int(line.split()[1]) * 1024
+        below = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(child) for file in below for child in file.read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return total
+    return total + sum(map(private_bytes, children))
 
 
 def probe(*arguments: str) -> Cost:

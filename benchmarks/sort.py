@@ -12,17 +12,14 @@ import filecmp
 import os
 import shutil
 import statistics
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import machine
+from benchmarks.measure import Cost, command
 from cbtool.proof import Summary, summarise
 from cbtool.units import parse_size
 
@@ -78,54 +75,6 @@ def make(path: Path, batch: Callable[[int], bytes], n_bytes: int) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class Cost:
-    wall_s: float
-    cpu_s: float
-    peak_bytes: int
-    """The most that all processes of the command took at one moment, without what they share."""
-
-
-def measured(argv: Sequence[str], **settings: str) -> Cost:
-    """Run *argv*, and watch what it and all that it starts take."""
-    before = os.times()
-    start = time.perf_counter()
-    process = subprocess.Popen(argv, env={**os.environ, **settings}, start_new_session=True)
-    peak = 0
-    over = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not over.wait(0.05):
-            peak = max(peak, private_bytes(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    status = process.wait()
-    wall = time.perf_counter() - start
-    over.set()
-    watcher.join()
-    if status:
-        raise SystemExit(f"{' '.join(argv)}: status {status}")
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(wall, cpu, peak)
-
-
-def private_bytes(pid: int) -> int:
-    """Return the anonymous memory of *pid* and all below it."""
-    total = 0
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon"):
-                total += int(line.split()[1]) * 1024
-        below = Path(f"/proc/{pid}/task").glob("*/children")
-        children = [int(child) for file in below for child in file.read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return total
-    return total + sum(map(private_bytes, children))
-
-
 def fixed(path: Path) -> Iterator[list[bytes]]:
     with path.open("rb") as file:
         while block := file.read(RECORD * 10_000):
@@ -151,12 +100,13 @@ def compare(name: str, path: Path, work: Path, memory: int, rounds: int) -> None
     """Sort *path* by both programs, in turn, and print what it cost."""
     theirs, ours = work / "theirs", work / "ours"
     # As much for each of our two workers as half of what GNU sort gets for its two threads.
-    gnu = ["sort", "-S", f"{memory // 1024}K", "--parallel=2", "-T", str(work), "-o", str(theirs), str(path)]
+    settings = ["-S", f"{memory // 1024}K", "--parallel=2", "-T", str(work)]
+    gnu = ["env", "LC_ALL=C", "sort", *settings, "-o", str(theirs), str(path)]
     cbtool = ["cbtool", "sort", str(path), "-o", str(ours), "-j2", "--memory", f"{memory // 2}", "-q"]
     costs: dict[str, list[Cost]] = {"sort": [], "cbtool": []}
     for _ in range(rounds):
-        costs["sort"].append(measured(gnu, LC_ALL="C"))
-        costs["cbtool"].append(measured(cbtool))
+        costs["sort"].append(command(gnu, tree=True))
+        costs["cbtool"].append(command(cbtool, tree=True))
         if not filecmp.cmp(theirs, ours, shallow=False):
             raise SystemExit(f"{name}: the results differ")
         theirs.unlink()
@@ -174,7 +124,8 @@ def alone(path: Path, work: Path, memory: int, rounds: int) -> None:
     costs = []
     for _ in range(rounds):
         shutil.rmtree(parts, ignore_errors=True)
-        costs.append(measured(["cbtool", "sort", str(path), *words, "--memory", f"{memory // 2}"]))
+        argv = ["cbtool", "sort", str(path), *words, "--memory", f"{memory // 2}"]
+        costs.append(command(argv, tree=True))
     say("binary", "cbtool", path, costs)
     joined = work / "joined"
     with joined.open("wb") as file:

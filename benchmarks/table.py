@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Row:
-    """One claim. *found* is to be at least (or, if *at_most*, at most) *wanted*; None where a peer is missing."""
+    """One claim. *found* is to be at least (or, if *at_most*, at most) *wanted*; None where a peer is missing.
+
+    It is not a number where cbtool itself failed.
+    """
 
     work: str
     peer: str
@@ -30,7 +34,7 @@ class Row:
 
     def cells(self) -> list[str]:
         sign = "<=" if self.at_most else ">="
-        found = "" if self.found is None else f"{self.found:.3g} {self.unit}"
+        found = "" if self.found is None or math.isnan(self.found) else f"{self.found:.3g} {self.unit}"
         wanted = "" if self.wanted is None else f"{sign} {self.wanted:g} {self.unit}"
         cells = [self.work, self.peer, self.measure, self.ours, self.theirs, found, wanted, self.verdict]
         return [cell.replace("|", "\\|") for cell in cells]
