@@ -59,12 +59,14 @@ def fill(folder: Path, used: str, s3: S3) -> None:
         (folder / "logs" / f"{name}.txt").write_text("all is well\nan error\n" * 500)
     for name, mate in (("reads.fastq.gz", 1), ("reads.fq.gz", 1), ("r_1.fq.gz", 1), ("r_2.fq.gz", 2)):
         (folder / name).write_bytes(_reads(mate))
-    if "tiles/" in used:
+    if "tiles/" in used or "tiles.plan" in used:
         _fill_tiles(folder / "tiles")
     (folder / "records.bin").write_bytes(random.Random(1).randbytes(100 * 500))
     (folder / "ref.fa").write_text(">chr1\nACGT\n")
     if "reads.plan" in used and "reads.plan:" not in used:
         done("cbtool partition reads.fastq.gz -n 5 -q -o reads.plan", folder)
+    if "tiles.plan" in used:
+        done("cbtool partition 'tiles/*.laz' -n 6 -q -o tiles.plan", folder)
     if "minimap2" in used and not shutil.which("minimap2"):
         (folder / "stubs").mkdir()
         (folder / "stubs" / "minimap2").write_text(ALIGNER)

@@ -47,6 +47,8 @@ def show(
     from cbtool.session import is_destination, load_plan
 
     if is_destination(plan):
+        if as_map:
+            raise UsageError("--map is for plans; a run is shown as it is at a terminal, and by --svg and --html")
         _show_run(plan, chunks, svg, html, prices, as_json)
     else:
         _show_plan(load_plan(plan, some), chunks, svg, html, as_map, workers, index_to, as_json)
@@ -62,7 +64,6 @@ def _show_plan(
     index_to: str | None,
     as_json: bool,
 ) -> None:
-    from cbtool.density import raster_of
     from cbtool.report.picture import facts, rows
     from cbtool.report.plane import plane_of
     from cbtool.tables import show_facts, show_rows
@@ -70,8 +71,11 @@ def _show_plan(
     workers = o.cores() if workers is None else workers
     if workers < 1:
         raise UsageError(f"{workers} workers: it must be at least 1")
-    plane = plane_of(plan)
-    raster = raster_of(plan, index_to) if plane is not None else None
+    plane, raster = plane_of(plan), None
+    if plane is not None:
+        from cbtool.density import raster_of
+
+        raster = raster_of(plan, index_to)
     if svg is not None:
         _write(svg, lambda: _drawn(plan, plane, raster))
     if html is not None:

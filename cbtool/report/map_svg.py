@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from cbtool.density import Raster
 
-TOP, BELOW, TALLEST, LEAST = 64.0, 44.0, 760.0, 24.0
-KEY_PX, KEY_TOP = 26.0, 6.0
+TOP, BELOW, TALLEST, LEAST = 66.0, 44.0, 760.0, 24.0
+KEY_PX, KEY_TOP = 26.0, 10.0
 NUMBERED_PX = (26.0, 15.0)
-"""A box at least so wide and high has its number in it."""
-REACH_FROM_PX, MOST_REACHES = 1.5, 1000
+NUMBERED_SHARE = 0.3
+"""A box at least so wide and high has its number in it, if such a part of all boxes can have theirs."""
+REACH_FROM_PX, MOST_REACHES, MOST_POINTED_AT = 1.5, 150, 1000
+"""The overlaps of more boxes are shown where the mouse is, and of still more nowhere."""
 MOST_COLUMNS, AMOUNT_EACH = 256, 4
 """A raster is drawn in at most so many columns or rows, and with so much in each pixel, or chance would be drawn."""
 
@@ -35,10 +37,10 @@ STYLE = (
     + """
 svg .cells{fill:none;stroke-width:1;shape-rendering:crispEdges}
 svg .casing{fill:none;stroke:var(--paper);stroke-opacity:.8}svg .border{fill:none;stroke:var(--ink)}
-svg .tile{stroke:none}svg .clear{fill:transparent;stroke:none}
+svg .clear{fill:transparent;stroke:none}svg .hidden{visibility:hidden}
 svg .reach{fill:none;stroke:var(--ink);stroke-width:1;stroke-dasharray:4 3;stroke-opacity:.55;pointer-events:none}
-svg .at:hover .tile,svg .at:hover .clear{stroke:var(--warn);stroke-width:3}
-svg .at:hover .reach{stroke:var(--warn);stroke-opacity:1;stroke-width:1.5}
+svg .at:hover .clear{stroke:var(--warn);stroke-width:3}
+svg .at:hover .reach{visibility:visible;stroke:var(--warn);stroke-opacity:1;stroke-width:1.5}
 svg .number{fill:var(--ink);font-size:11px;text-anchor:middle;paint-order:stroke;stroke:var(--paper);
 stroke-width:3px;stroke-linejoin:round;pointer-events:none}
 """
@@ -104,7 +106,7 @@ def picture_of(plane: Plane, raster: Raster | None) -> Picture:
 def _view(plane: Plane) -> tuple[Box, bool]:
     """Return the bounds, and with them what is reached over, if that is enough to be drawn."""
     (x0, y0, x1, y1), reach = plane.bounds, plane.reach
-    if reach is None or len(plane.tiles) > MOST_REACHES:
+    if reach is None or len(plane.tiles) > MOST_POINTED_AT:
         return plane.bounds, False
     width, height = plane.size
     zoom = min(svg.PLOT / width, TALLEST / height)
@@ -131,9 +133,11 @@ def _body(to: Picture) -> Iterator[str]:
     yield from _key(to)
     if to.cells is not None:
         yield from _cells(to)
-    yield from _tiles(to)
+    elif to.ramp is not None:
+        yield from _fills(to)
     yield from _borders(to)
     yield from _numbers(to)
+    yield from _tiles(to)
     yield from _axes(to)
 
 
@@ -161,10 +165,16 @@ def _key(to: Picture) -> Iterator[str]:
         said.append(f"some of several chunks (×N): {shared + len(to.plane.tiles):,} chunks")
     if to.plane.reach is not None:
         reach = f"{to.plane.reach[0] * abs(to.plane.scale[0]):.6g} units"
-        said.append(f"overlap of {reach}" + (" dashed" if to.shows_reach else ", too narrow to be drawn"))
+        said.append(f"overlap of {reach}{_how(to)}")
     if to.is_stretched:
         said.append("not to scale")
     yield svg.text(x, KEY_TOP + 26, "; ".join(said))
+
+
+def _how(to: Picture) -> str:
+    if not to.shows_reach:
+        return ", not drawn"
+    return " dashed" if len(to.plane.tiles) <= MOST_REACHES else ", dashed where the mouse is"
 
 
 def _cells(to: Picture) -> Iterator[str]:
@@ -188,16 +198,29 @@ def _cells(to: Picture) -> Iterator[str]:
     yield svg.tag("g", "".join(lines), class_="cells", transform=where)
 
 
-def _tiles(to: Picture) -> Iterator[str]:
-    """Draw each box, or, over a raster, something to hover over."""
-    beyond = to.plane.reach if to.shows_reach else None
+def _fills(to: Picture) -> Iterator[str]:
+    """Fill the boxes, in one path for each step."""
+    assert to.ramp is not None
+    paths: dict[int, list[str]] = {}
     for tile in to.plane.tiles:
-        kind = "clear"
-        if to.cells is None and to.ramp is not None and tile.density > 0:
-            kind = f"tile d{to.ramp.step(tile.density)}"
-        drawn = svg.box(*to.rectangle(tile.box), kind)
-        if beyond is not None:
-            drawn += svg.box(*to.rectangle(tile.box, beyond), "reach")
+        if tile.density > 0:
+            paths.setdefault(to.ramp.step(tile.density), []).append(_outline(to, tile))
+    for step in sorted(paths):
+        yield svg.tag("path", d="".join(paths[step]), class_=f"d{step}")
+
+
+def _outline(to: Picture, tile: Tile) -> str:
+    x, y, width, height = (svg.at(one) for one in to.rectangle(tile.box))
+    return f"M{x} {y}h{width}v{height}h-{width}z"
+
+
+def _tiles(to: Picture) -> Iterator[str]:
+    """Draw over each box what says what it is, and how far its chunks reach."""
+    reach = "reach" if len(to.plane.tiles) <= MOST_REACHES else "reach hidden"
+    for tile in to.plane.tiles:
+        drawn = svg.box(*to.rectangle(tile.box), "clear")
+        if to.shows_reach:
+            drawn += svg.box(*to.rectangle(tile.box, to.plane.reach or (0, 0)), reach)
         yield svg.tag("g", svg.tag("title", svg.said(_words(to.plane, tile))) + drawn, class_="at")
 
 
@@ -221,22 +244,20 @@ def _borders(to: Picture) -> Iterator[str]:
     """Draw all borders, dark on light: they show on any colour. The finer the boxes, the finer the lines."""
     sides = sorted(min(to.rectangle(tile.box)[2:]) for tile in to.plane.tiles)
     typical = sides[len(sides) // 2]
-    edges = []
-    for tile in to.plane.tiles:
-        x, y, width, height = (svg.at(one) for one in to.rectangle(tile.box))
-        edges.append(f"M{x} {y}h{width}v{height}h-{width}z")
-    path = "".join(edges)
+    path = "".join(_outline(to, tile) for tile in to.plane.tiles)
     if typical >= 16:
         yield svg.tag("path", d=path, class_="casing", stroke_width=3)
     yield svg.tag("path", d=path, class_="border", stroke_width=1.2 if typical >= 16 else max(0.2, typical / 20))
 
 
-def _numbers(to: Picture) -> Iterator[str]:
+def _numbers(to: Picture) -> list[str]:
+    found = []
     for tile in to.plane.tiles:
         x, y, width, height = to.rectangle(tile.box)
         words = str(tile.chunks[0].chunk) + (f" ×{len(tile.chunks)}" if len(tile.chunks) > 1 else "")
         if height >= NUMBERED_PX[1] and width >= max(NUMBERED_PX[0], svg.GLYPH * len(words) + 6):
-            yield svg.text(x + width / 2, y + height / 2 + 4, words, "number")
+            found.append(svg.text(x + width / 2, y + height / 2 + 4, words, "number"))
+    return found if len(found) >= NUMBERED_SHARE * len(to.plane.tiles) else []
 
 
 def _axes(to: Picture) -> Iterator[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from cbtool.report.plane import Plane, densities, owners
-from cbtool.report.ramp import STEPS, Ramp, Rgb, colours, lightness, ramp_of
+from cbtool.report.ramp import STEPS, Ramp, colours, ramp_of
+from cbtool.report.svg import printable
 from cbtool.units import show_count
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ CHARACTERS = ".:;coa08@"
 LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES = 20, 120, 40
 BORDERED_PIXELS = 12
 """Borders are drawn where a box has so many pixels or more on the whole."""
-NONE, BORDER = -1, STEPS
-"""Beside the steps of the ramp: no colour, and the colour of borders."""
+NONE, BORDER, OUTER_BORDER = -1, STEPS, STEPS + 1
+"""Beside the steps of the ramp: no colour, and the colours of borders, on a colour and on none."""
+BORDERS = {BORDER: (0, 0, 0), OUTER_BORDER: (128, 128, 128)}
+"""Grey shows on a light ground and on a dark one."""
+PALETTE = (55, 25, 31, 37, 73, 79, 115, 151, 229, 16, 244)
+"""What comes near to the steps and to the borders in xterm's palette of 256, and grows lighter as the steps do."""
 RESET = "\x1b[0m"
 
 
@@ -87,10 +92,7 @@ def _halves(
 ) -> Iterator[str]:
     """Draw two rows of pixels in a line: the upper in the colour of the letter, the lower in that of its ground."""
     if edges is not None:
-        steps = [
-            [BORDER + max(0, step) if right or below else step for step, right, below in zip(*rows, strict=True)]
-            for rows in zip(steps, *edges, strict=True)
-        ]
+        steps = [[_bordered(*pixel) for pixel in zip(*rows, strict=True)] for rows in zip(steps, *edges, strict=True)]
     for upper, lower in zip(steps[0::2], steps[1::2], strict=True):
         line, before = "", (NONE, NONE)
         for pair in zip(upper, lower, strict=True):
@@ -99,6 +101,12 @@ def _halves(
                 before = pair
             line += " " if pair == (NONE, NONE) else "▄" if pair[0] == NONE else "▀"
         yield line + RESET
+
+
+def _bordered(step: int, right: bool, below: bool) -> int:
+    if not (right or below):
+        return step
+    return OUTER_BORDER if step == NONE else BORDER
 
 
 def _switch(pair: tuple[int, int], colour: Colour) -> str:
@@ -110,32 +118,20 @@ def _switch(pair: tuple[int, int], colour: Colour) -> str:
 
 def _code(step: int, ground: int, colour: Colour) -> str:
     """Return the sequence that sets the letter (38) or the ground (48) to a step's colour."""
-    return f"\x1b[{ground};{_palette(_rgb(step)) if colour == '256' else '2;{};{};{}'.format(*_rgb(step))}m"
-
-
-def _rgb(step: int) -> Rgb:
-    """Return a step's colour; a border is black on what is light and white on what is dark."""
-    ramp = colours("dark")
-    if step < BORDER:
-        return ramp[step]
-    return (0, 0, 0) if lightness(ramp[step - BORDER]) > 0.18 else (255, 255, 255)
-
-
-def _palette(rgb: Rgb) -> str:
-    """Return the nearest of the 6 × 6 × 6 colours of xterm's palette of 256, whose levels are 0, 95, 135, … 255."""
-    levels = (0, 95, 135, 175, 215, 255)
-    r, g, b = (min((abs(level - one), i) for i, level in enumerate(levels))[1] for one in rgb)
-    return f"5;{16 + 36 * r + 6 * g + b}"
+    if colour == "256":
+        return f"\x1b[{ground};5;{PALETTE[step]}m"
+    r, g, b = BORDERS[step] if step in BORDERS else colours("terminal")[step]
+    return f"\x1b[{ground};2;{r};{g};{b}m"
 
 
 def _key(plane: Plane, ramp: Ramp | None, colour: Colour, has_borders: bool) -> Iterator[str]:
     width, height = plane.size
     x0, y0, x1, y1 = plane.bounds
     if ramp is None:
-        yield f"no {plane.of}"
+        yield f"no {printable(plane.of)}"
     else:
         swatch = CHARACTERS if colour == "none" else "".join(_code(i, 38, colour) + "██" for i in range(STEPS)) + RESET
-        unit = f"{plane.of} in a square unit of the CRS, log scale"
+        unit = f"{printable(plane.of)} in a square unit of the CRS, log scale"
         yield f"{show_count(ramp.low)} {swatch} {show_count(ramp.high)} {unit}"
     x, y = sorted((plane.world(0, x0), plane.world(0, x1))), sorted((plane.world(1, y0), plane.world(1, y1)))
     said = f"{len(plane.tiles):,} boxes on {width:,.6g} x {height:,.6g} units, from {x[0]:,.10g} {y[0]:,.10g}"

@@ -12,8 +12,12 @@ STEPS = 9
 ANCHORS = {
     "light": ((0xEF, 0xEC, 0xB4), (0x63, 0xB5, 0xA4), (0x20, 0x74, 0x93), (0x2A, 0x1C, 0x5C)),
     "dark": ((0x2B, 0x29, 0x63), (0x22, 0x6E, 0x93), (0x57, 0xB1, 0xA0), (0xF4, 0xF1, 0xB0)),
+    "terminal": ((0x4B, 0x46, 0x9E), (0x22, 0x7E, 0xA8), (0x57, 0xB1, 0xA0), (0xF4, 0xF1, 0xB0)),
 }
-"""From the least to the greatest density: yellow, teal, blue, indigo on light paper; the other way round on dark."""
+"""From the least to the greatest density: yellow, teal, blue, indigo on light paper; the other way round on dark.
+
+In terminals black lines must show on all of them.
+"""
 LEAST_RANGE = 1.01
 """Densities that differ by less than this ratio are drawn alike."""
 
@@ -31,21 +35,11 @@ def colours(theme: str) -> list[Rgb]:
     return found
 
 
-def lightness(rgb: Rgb) -> float:
-    """Return the relative luminance of a colour of sRGB, as WCAG 2 defines it."""
-
-    def linear(one: float) -> float:
-        return one / 12.92 if one <= 0.04045 else math.pow((one + 0.055) / 1.055, 2.4)
-
-    r, g, b = (linear(one / 255) for one in rgb)
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-
 def style() -> str:
     """Return the CSS of the steps, for light and dark: ``d0`` … fill, ``r0`` … stroke."""
     names = {
         theme: ";".join(f"--d{i}:#{r:02x}{g:02x}{b:02x}" for i, (r, g, b) in enumerate(colours(theme)))
-        for theme in ANCHORS
+        for theme in ("light", "dark")
     }
     fills = "".join(f"svg .d{i}{{fill:var(--d{i})}}svg .r{i}{{stroke:var(--d{i})}}" for i in range(STEPS))
     return f":root{{{names['light']}}}\n@media (prefers-color-scheme:dark){{:root{{{names['dark']}}}}}\n{fills}"
@@ -67,7 +61,7 @@ class Ramp:
 
     def edge(self, number: int) -> float:
         """Return where step *number* begins; that after the last is where it ends."""
-        return float(self.low * (self.high / self.low) ** (number / STEPS))
+        return self.low * math.pow(self.high / self.low, number / STEPS)
 
 
 def ramp_of(densities: Sequence[float]) -> Ramp | None:
