@@ -41,8 +41,8 @@ def batches(path: str) -> Iterator[npt.NDArray[Any]]:
 def summary(paths: Sequence[str]) -> dict[str, Any]:
     """Return how many points the files hold, what their records add up to, and how many each has.
 
-    Points that are marked as overlap (the extra byte `cbtool_overlap`) are counted apart. The sum is of all that a point
-    has but extra bytes.
+    Points that are marked as overlap (the extra byte `cbtool_overlap`) are counted apart. The sum is of all that a
+    point has but extra bytes.
     """
     counts, carried, added = [], 0, 0
     for path in paths:
@@ -52,9 +52,10 @@ def summary(paths: Sequence[str]) -> dict[str, Any]:
             names = points.dtype.names or ()
             if "cbtool_overlap" in names:
                 assert points.dtype.fields
-                n_bytes = points.dtype.fields["cbtool_overlap"][1]  # extra bytes come last, and this is the first of them
+                # Extra bytes come last, and this is the first of them.
+                n_bytes = points.dtype.fields["cbtool_overlap"][1]
                 carried += int((points["cbtool_overlap"] != 0).sum())
-                points = points[points["overlap"] == 0]
+                points = points[points["cbtool_overlap"] == 0]
             records = np.ascontiguousarray(points).view(np.uint8).reshape(len(points), -1)
             added = (added + total(records[:, :n_bytes])) % 2**64
             count += len(points)
