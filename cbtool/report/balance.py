@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heapreplace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from cbtool import split
-from cbtool.choice.model import makespan_s
 
 if TYPE_CHECKING:
     from cbtool.density import Raster
@@ -36,7 +36,10 @@ def makespan(weights: Sequence[float], workers: int) -> float:
     >>> makespan([1, 2, 3, 4], 2), makespan([1, 1, 1], 2)
     (5.0, 2.0)
     """
-    return float(makespan_s(sorted(weights, reverse=True), workers, 0.0, 0.0, None))
+    busy = [0.0] * min(workers, len(weights))
+    for weight in sorted(weights, reverse=True):
+        heapreplace(busy, busy[0] + weight)
+    return max(busy)
 
 
 def predicted(weights: Sequence[float], workers: int) -> dict[str, Any]:
