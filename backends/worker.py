@@ -27,6 +27,9 @@ GRACE_S = 1.5
 """How long a worker that is told to stop may take to unwind, before it is ended as it is."""
 
 SWITCH_S = 0.0005
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES, MAPPED_BYTES = 64 << 20, 32 << 20
+"""What malloc keeps of freed memory, and from where on it maps a block alone: the most that it comes to by itself."""
 PR_SET_PDEATHSIG = 1
 
 start_s: float | None = None
@@ -62,6 +65,7 @@ def main(descriptor: int, parent: int) -> None:
     # The thread that feeds a command would else keep the one that reads it waiting for 5 ms at each turn.
     sys.setswitchinterval(SWITCH_S)
     heed_signals()
+    keep_memory()
     channel = Channel(descriptor)
     group.announce = lambda pgid: channel.send(b'{"group":%d}' % pgid)
     threading.Thread(target=_watch, args=(descriptor, parent), daemon=True).start()
@@ -99,6 +103,16 @@ def perform(task: Mapping[str, Any]) -> Frame:
 def perform_many(task: Mapping[str, Any]) -> dict[str, Any]:
     """Do the tasks in ``task["tasks"]``, one after another, and return their frames: one call instead of many."""
     return {"frames": [perform(one) for one in task["tasks"]]}
+
+
+def keep_memory() -> None:
+    """Have malloc keep what is freed for the next block: pages that are given back and asked for anew are zeroed, at
+    more than the work on arrays that lie in them may take (mallopt(3); other libraries than glibc have none)."""
+    import ctypes
+
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def heed_signals() -> None:

@@ -28,7 +28,8 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     assert way is not None
     with opened_sources(chunk) as sources:
         blocks = way.segment(chunk, sources, said)
-        created = destination.create(name, waiting_for(checked(blocks, sources)))
+        # Segments are removed when the run is done; one that a power cut has shortened is told by its size.
+        created = destination.create(name, waiting_for(checked(blocks, sources)), lasting=False)
     return {"step": "scatter", "outputs": [name], "created": created}
 
 

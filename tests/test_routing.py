@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cbtool import split
+from cbtool import routing, split
 from cbtool.errors import FormatError
-from cbtool.routing import guillotine, route
+from cbtool.routing import Sorter, guillotine, route
 from cbtool.split import Box
 
 WEIGHTS = arrays.arrays(np.int64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
@@ -94,3 +94,39 @@ def test_thousands_of_slices_of_slices() -> None:
 def test_boxes_that_no_cuts_made_are_refused(wrong: list[Box]) -> None:
     with pytest.raises(FormatError, match="box"):
         guillotine(wrong)
+
+
+@given(
+    boxes(),
+    st.lists(st.tuples(st.integers(-30, 60), st.integers(-30, 60)), max_size=60),
+    st.integers(0, 8),
+    st.integers(4, 2_000),
+    st.sampled_from([(0, 0), (2**31 - 61, -(2**31) + 30), (-(2**31) + 30, 2**31 - 61)]),
+)
+def test_sorting_by_a_table_puts_points_where_routing_does(
+    some: list[Box], points: list[tuple[int, int]], reach: int, most_cells: int, move: tuple[int, int]
+) -> None:
+    dx, dy = move
+    some = [(x0 + dx, y0 + dy, x1 + dx, y1 + dy) for x0, y0, x1, y1 in some]
+    x, y = (np.array(points, np.int64).reshape(-1, 2) + move).astype(np.int32).T
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routing, "MOST_CELLS", most_cells)
+        order, counts, beside = Sorter(some, (reach, 1))(x, y)
+    parts = np.split(order, np.cumsum(counts)[:-1])
+    assert [one.tolist() for one in parts] == [one.tolist() for one in route(guillotine(some), x, y, (reach, 1))]
+    own = [np.isin(one, near(box, x, y, 0, 0)) for one, box in zip(parts, some, strict=True)]
+    assert np.array_equal(beside, ~np.concatenate(own))
+
+
+def test_sorting_wraps_around_nowhere() -> None:
+    ends = [-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 2, 2**31 - 1]
+    x, y = (axis.ravel().astype(np.int32) for axis in np.meshgrid(ends, ends))
+    for some in (
+        [(-(2**31), -(2**31), 0, 2**32), (0, -(2**31), 2**33, 2**32)],
+        [(1, 1, 2**31 - 1, 2**31)],
+        [(0, 0, 1, 1)],
+    ):
+        for reach in (0, 1, 2**20):
+            order, counts, _ = Sorter(some, reach)(x, y)
+            found = [one.tolist() for one in np.split(order, np.cumsum(counts)[:-1])]
+            assert found == [near(box, x.astype(np.int64), y.astype(np.int64), reach, reach) for box in some]

@@ -119,11 +119,11 @@ def _is_of(step: str) -> Callable[[str], bool]:
 
 def _bundles(cloud: Cloud, layout: Layout, segments: Sequence[SourceRanges], destination: Destination) -> list[Chunk]:
     """Return a task for each bundle of columns that has points: its slices of all segments."""
-    n = len(layout.columns)
+    n, record_bytes = len(layout.columns), layout.frame.record_bytes
     with ExitStack() as stack:
         opened = [stack.enter_context(open_source(one.uri, version=one.version, size=one.size)) for one in segments]
-        counts = np.array([read_counts(source, n) for source in opened], np.int64).reshape(len(segments), n)
-    length = counts * layout.frame.record_bytes
+        counts = np.array([read_counts(source, n, record_bytes) for source in opened], np.int64)
+    length = counts.reshape(len(segments), n) * record_bytes
     begin = np.array([one.size for one in segments])[:, None] - length.sum(axis=1, keepdims=True)
     begin = begin + np.cumsum(length, axis=1) - length
     full = np.flatnonzero(counts.sum(axis=0)).tolist()

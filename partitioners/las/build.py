@@ -213,7 +213,7 @@ def with_mark(records: Records, overlap: Bools | None, frame: Frame) -> Records:
     """Return *records* with the extra byte `OVERLAP` behind each, of the dtype of *frame*."""
     if overlap is None:
         return records
-    flat = np.zeros((len(records), frame.record_bytes), np.uint8)
-    flat[:, :-1] = np.ascontiguousarray(records).view(np.uint8).reshape(-1, frame.record_bytes - 1)
-    flat[:, -1] = overlap
-    return flat.reshape(-1).view(frame.dtype)
+    made = np.empty(len(records), [("record", f"V{frame.record_bytes - 1}"), ("mark", "u1")])
+    made["record"] = np.ascontiguousarray(records).view(made.dtype["record"])
+    made["mark"] = overlap
+    return made.view(frame.dtype)

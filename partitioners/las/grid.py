@@ -160,15 +160,16 @@ class Counter:
 
 
 def _roomy(needed: Box, now: Frame, k: int) -> Box:
-    """Return the cells *needed*, and half as many again on each side where the frame of *now* has too few."""
-    x0, y0, x1, y1 = (one >> k - now.k for one in now.corners)
-    x, y = (needed[2] - needed[0]) // 2, (needed[3] - needed[1]) // 2
-    return (
+    """Return the cells of *now* and those *needed*, and a quarter of these again on each side where it has too few."""
+    x0, y0, x1, y1 = had = cells(now.corners, k - now.k)
+    x, y = (needed[2] - needed[0]) // 4, (needed[3] - needed[1]) // 4
+    roomy = (
         needed[0] - x * (needed[0] < x0),
         needed[1] - y * (needed[1] < y0),
         needed[2] + x * (needed[2] > x1),
         needed[3] + y * (needed[3] > y1),
     )
+    return union(had, roomy)
 
 
 def _numbers(values: NDArray[np.int32], anchor: int, first: int, k: int, most: int) -> NDArray[np.intp]:

@@ -14,19 +14,19 @@ import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from cbtool.chunk import Chunk, PartOf, SourceRanges
 from cbtool.errors import FormatError
 from cbtool.partitioners.las.build import Reading, add_whole, marked, region_of, with_mark
-from cbtool.partitioners.las.frame import into, spatial
+from cbtool.partitioners.las.frame import into
 from cbtool.partitioners.las.groups import Ints
 from cbtool.partitioners.las.recipe import Box, Piece, Recipe, recipe_of, to_json
 from cbtool.partitioners.las.records import Records
 from cbtool.partitioners.las.writing import Writer
-from cbtool.routing import Tree, guillotine, route
+from cbtool.routing import Sorter
 from cbtool.source import Source, coalesce
 
 MAGIC = b"cbscat\x01\n"
@@ -135,51 +135,50 @@ class Scatterer:
     def __init__(self, said: bytes, recipe: Recipe) -> None:
         fields: Mapping[str, Any] = json.loads(said)
         self.boxes: list[Box] = [(a, b, c, d) for a, b, c, d in fields["boxes"]]
-        self.tree: Tree = guillotine(self.boxes)
+        self.sort = Sorter(self.boxes, recipe.reach or 0)
         self.recipe = recipe
         only = fields["only"]
         self.region = None if only is None else region_of(only, recipe.frame)
 
-    def __call__(self, records: Records, piece: Piece) -> list[Records]:
-        """Return for each box the points that go there, in order, as the records of chunks' files."""
-        recipe, frame = self.recipe, marked(self.recipe)
-        x, y = spatial(records, piece.place)
+    def __call__(self, records: Records, piece: Piece) -> tuple[Records, Ints]:
+        """Return the points that go to each box, box after box, as records of chunks' files, and how many those are."""
+        records = into(records, piece.place, self.recipe.frame)
+        x, y = np.ascontiguousarray(records["X"]), np.ascontiguousarray(records["Y"])
         if self.region is not None:
             kept = self.region.contains(x, y)
             records, x, y = records[kept], x[kept], y[kept]
-        records = into(records, piece.place, recipe.frame)
-        found = []
-        for box, at in zip(self.boxes, route(self.tree, x, y, recipe.reach or 0), strict=True):
-            overlap = None
-            if recipe.reach is not None:
-                own_x, own_y = x[at], y[at]
-                overlap = ~((own_x >= box[0]) & (own_y >= box[1]) & (own_x < box[2]) & (own_y < box[3]))
-            found.append(with_mark(records.take(at), overlap, frame))
-        return found
+        order, counts, beside = self.sort(x, y)
+        marks = None if self.recipe.reach is None else beside
+        return with_mark(records.take(order), marks, marked(self.recipe)), counts
 
 
 def segment(chunk: Chunk, sources: Sequence[Source], said: bytes) -> Iterator[bytes]:
     """Yield the segment of one stretch; *said* is what `targets` says."""
     reading = Reading(chunk, sources)
     scatter = Scatterer(said, reading.recipe)
-    blocks = [scatter(batch.records(), batch.piece) for batch in reading.batches()]
-    counts = np.zeros(len(scatter.boxes), "<i8")
-    for block in blocks:
-        counts += [len(records) for records in block]
-    yield MAGIC + struct.pack("<Q", len(counts)) + counts.tobytes()
-    for target in range(len(counts)):
-        for block in blocks:
-            if len(block[target]):
-                yield block[target].tobytes()
+    found = [scatter(batch.records(), batch.piece) for batch in reading.batches()]
+    counts = np.array([to_each for _, to_each in found], "<i8").reshape(-1, len(scatter.boxes))
+    yield MAGIC + struct.pack("<Q", counts.shape[1]) + counts.sum(0).tobytes()
+    ends = np.cumsum(counts, axis=1) * marked(reading.recipe).record_bytes
+    blocks = [cast(bytes, records.view(np.uint8).data) for records, _ in found]  # not copied
+    begins = [0] * len(blocks)
+    for to in ends.T.tolist():
+        for block, begin, end in zip(blocks, begins, to, strict=True):
+            if begin < end:
+                yield block[begin:end]
+        begins = to
 
 
-def read_counts(source: Source, n_boxes: int) -> Ints:
-    """Return how many points a segment has for each box: one request."""
+def read_counts(source: Source, n_boxes: int, record_bytes: int) -> Ints:
+    """Return how many points a segment has for each box: one request. FormatError if it is not whole."""
     n = len(MAGIC) + 8 + 8 * n_boxes
     head = source.read(0, n) if source.size >= n else b""
     if not head.startswith(MAGIC) or struct.unpack_from("<Q", head, len(MAGIC))[0] != n_boxes:
         raise FormatError(f"{source.uri}: not a segment of these chunks", hint="begin anew: --force")
-    return np.frombuffer(head, "<i8", n_boxes, len(MAGIC) + 8).astype(np.int64)
+    counts = np.frombuffer(head, "<i8", n_boxes, len(MAGIC) + 8).astype(np.int64)
+    if (counts < 0).any() or source.size != n + int(counts.sum()) * record_bytes:
+        raise FormatError(f"{source.uri}: a segment that is not whole", hint="begin anew: --force")
+    return counts
 
 
 def gathered(chunks: Sequence[Chunk], segments: Sequence[Source]) -> list[Chunk]:
@@ -187,7 +186,8 @@ def gathered(chunks: Sequence[Chunk], segments: Sequence[Source]) -> list[Chunk]
     boxes = boxes_of(chunks)
     number_of = {box: number for number, box in enumerate(boxes)}
     record_bytes = marked(recipe_of(chunks[0])).record_bytes
-    counts = np.array([read_counts(one, len(boxes)) for one in segments], np.int64).reshape(len(segments), len(boxes))
+    counts = np.array([read_counts(one, len(boxes), record_bytes) for one in segments], np.int64)
+    counts = counts.reshape(len(segments), len(boxes))
     begin = (np.cumsum(counts, axis=1) - counts) * record_bytes + len(MAGIC) + 8 + 8 * len(boxes)
     length = counts * record_bytes
     found = []

@@ -28,8 +28,8 @@ Grids = tuple[Frame, list[NDArray[Any]]]
 
 LEAST_COMPRESSED, LEAST_PLAIN = 1_000_000, 8_000_000
 """A part has at least as many points: a worker takes longer to start than to read fewer."""
-PARTS_EACH = 4
-DECODE_POINTS, DECODE_BYTES = 100_000, 8 << 20
+PARTS_EACH = 2
+DECODE_POINTS, DECODE_BYTES = 250_000, 8 << 20
 """What is decoded at once, if no group is larger."""
 
 
