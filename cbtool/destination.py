@@ -20,18 +20,17 @@ class Destination(ABC):
 
     uri: str
 
-    def create(self, name: str, blocks: Iterable[bytes], *, lasting: bool = True) -> bool:
+    def create(self, name: str, blocks: Iterable[bytes]) -> bool:
         """Write *blocks* under *name* unless that name exists; say whether this call made it.
 
         The name appears only when all is written (a local file is linked into place, an object is put
-        conditionally). Of several that race, exactly one gets True. What is not *lasting* need not be on disk then:
-        whatever becomes of this process, it is there, but after a power cut it may be shorter.
+        conditionally). Of several that race, exactly one gets True.
         """
         with writing(blocks) as counted:
-            return self._create(name, counted, lasting)
+            return self._create(name, counted)
 
     @abstractmethod
-    def _create(self, name: str, blocks: Iterable[bytes], lasting: bool) -> bool:
+    def _create(self, name: str, blocks: Iterable[bytes]) -> bool:
         """Do what `create` says."""
 
     @abstractmethod
@@ -63,12 +62,12 @@ class Folder(Destination):
         if os.path.exists(self.uri) and not os.path.isdir(self.uri):
             raise CannotWrite(f"{self.uri}: not a folder", hint="name a folder, or a new name", uri=self.uri)
 
-    def _create(self, name: str, blocks: Iterable[bytes], lasting: bool) -> bool:
+    def _create(self, name: str, blocks: Iterable[bytes]) -> bool:
         path = self._ready(name)
         if os.path.lexists(path):
             return False
         try:
-            with appearing(path, exclusive=True, lasting=lasting) as file:
+            with appearing(path, exclusive=True) as file:
                 file.writelines(blocks)
         except NameTaken:
             return False

@@ -46,11 +46,10 @@ def open_output(path: str) -> AbstractContextManager[BinaryIO]:
 
 
 @contextmanager
-def appearing(path: str, *, exclusive: bool = False, lasting: bool = True) -> Iterator[BinaryIO]:
+def appearing(path: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     """Give a file that takes the name *path* when the block ends well, and leaves nothing when it does not.
 
-    With *exclusive* the name must be free at that moment: NameTaken otherwise. What is not *lasting* is not waited
-    for to be on disk.
+    With *exclusive* the name must be free at that moment: NameTaken otherwise.
     """
     folder = os.path.dirname(path) or "."
     temporary = os.path.join(folder, TEMPORARY + os.urandom(8).hex())
@@ -60,13 +59,11 @@ def appearing(path: str, *, exclusive: bool = False, lasting: bool = True) -> It
         with not_full(path), file:
             yield file
             file.flush()
-            if lasting:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
             with told(path):
                 _name(file, temporary, path, exclusive)
-        if lasting:
-            with told(path):
-                _sync(folder)
+        with told(path):
+            _sync(folder)
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(temporary)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 AUTO_CHUNK_BYTES = 64_000_000
 UNEVEN = 0.02
+UNBEARABLE = 1.25
+"""A cut whose heavier side has so many times its share is not made where a single cell is to blame."""
 """By this part of a chunk the halves of a cut may differ from even, before other ways to cut are looked for."""
 MOST_OF_HALVES = 2 / 3
 """The part of the chunks that one side of a cut may have, where any cut is even enough: what is evener is chosen."""
@@ -77,8 +79,8 @@ def line(places: NDArray[np.int64], targets: Sequence[int] | NDArray[np.int64]) 
 class Leaf:
     """A rectangle of cells that is one chunk: *box* is half-open.
 
-    *n_chunks* is more than one only where all its weight lies in one cell, which no cut can divide: then the caller
-    cuts what is in the cell by rank.
+    *n_chunks* is more than one only where a cell in it, which no cut can divide, has more than a chunk's share, so that
+    no cuts are even: then the caller cuts what is in the rectangle by rank.
     """
 
     box: Box
@@ -140,6 +142,7 @@ class _Sums:
 
         gx, gy = weights.shape
         self.whole: Box = (0, 0, gx, gy)
+        self._weights = weights
         self.table = np.zeros((gx + 1, gy + 1), np.int64)
         inner = self.table[1:, 1:]
         np.cumsum(weights, axis=1, out=inner)
@@ -148,6 +151,11 @@ class _Sums:
     def weight(self, box: Box) -> int:
         x0, y0, x1, y1 = box
         return int(self.table[x1, y1] - self.table[x0, y1] - self.table[x1, y0] + self.table[x0, y0])
+
+    def heaviest(self, box: Box) -> int:
+        """Return the weight of the heaviest cell of *box*."""
+        x0, y0, x1, y1 = box
+        return int(self._weights[x0:x1, y0:y1].max())
 
     def along(self, box: Box, axis: int) -> NDArray[np.int64]:
         """Return the weight of *box* before each place on *axis* where it could be cut, from its begin to its end."""
@@ -180,7 +188,7 @@ def _leaves(sums: _Sums, n_chunks: int, limit: int | None) -> list[Leaf]:
         weight = sums.weight(box)
         n = max(1, n, -(-weight // limit) if limit else 0)
         halves = _halves(sums, box, weight, n) if n > 1 else None
-        if halves is None:
+        if halves is None or (halves.load > UNBEARABLE * weight / n and sums.heaviest(box) * n > weight):
             found.append(Leaf(box, weight, n))
             continue
         before, after = list(box), list(box)

@@ -41,7 +41,7 @@ class ObjectDestination(Destination):
         self.uri = str(self._top).rstrip("/")
         self._store, self._anonymous = open_store(self._top)
 
-    def _create(self, name: str, blocks: Iterable[bytes], lasting: bool) -> bool:
+    def _create(self, name: str, blocks: Iterable[bytes]) -> bool:
         where = self._place(name)
         if self._head(where) is not None:
             return False

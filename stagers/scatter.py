@@ -29,7 +29,7 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     with opened_sources(chunk) as sources:
         blocks = way.segment(chunk, sources, said)
         # Segments are removed when the run is done; one that a power cut has shortened is told by its size.
-        created = destination.create(name, waiting_for(checked(blocks, sources)), lasting=False)
+        created = destination.create(name, waiting_for(checked(blocks, sources)))
     return {"step": "scatter", "outputs": [name], "created": created}
 
 

@@ -30,6 +30,8 @@ FILL_CELLS = 10
 WINDOW_CELLS = 17
 CHUNK_POINTS, FEW_POINTS = 12_000_000, 1_000_000
 """How many points a chunk has at the most, where nobody says how many there are; and how many are not cut."""
+MOST_CELLS = 200_000_000
+"""How many cells a chunk may have: they are all in memory."""
 CLOTH_OVERLAP = 30
 """How many nodes of a cloth chunks overlap by: so far away, hardly anything is felt of its edge."""
 
@@ -112,6 +114,12 @@ def planned(
     plan = partition(sources, wanted, indexer, form=FORMAT, index_to=index_to, say=say)
     terrain = replace(terrain, model=replace(model, grid=replace(grid, bounds=_within(grid.bounds, plan))))
     extent = terrain.model.grid.extent
+    most = max(terrain.owned(chunk).n_cells for chunk in plan)
+    if most > MOST_CELLS:
+        raise UsageError(
+            f"{extent.width} x {extent.height} cells, of which one chunk has {most}: too many for its memory",
+            hint="a larger --resolution, more chunks (-n), or --only without points that lie far away",
+        )
     say(f"{extent.width} x {extent.height} cells of {float(step):g} {crs.unit}")
     return Planned(plan, terrain, Reference(extent, float(step), horizontal(crs), crs.unit))
 

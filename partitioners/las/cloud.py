@@ -117,6 +117,8 @@ class Cloud:
             said.append(
                 f"{shared} chunks share places with others: one cell holds more than a chunk, and is cut by order"
             )
+        if not all(chunk.exact for chunk in chunks):
+            said.append("how even the chunks are is an estimate: points are taken to lie evenly within nodes or cells")
         sizes = {source.uri: source.size for chunk in chunks for source in chunk.sources}
         times = sum(chunk.n_bytes for chunk in chunks) / max(1, sum(sizes.values()))
         if times > AMPLIFIED:

@@ -17,14 +17,13 @@ from cbtool.index import Index
 from cbtool.naming import numbered, safe, stem_and_suffix
 from cbtool.partitioners.las import copc, density
 from cbtool.partitioners.las.density import Density
-from cbtool.partitioners.las.frame import Frame, Place, check_fits, frame_of, place_of
+from cbtool.partitioners.las.frame import WAVEFORMS, Frame, Place, check_fits, frame_of, place_of
 from cbtool.partitioners.las.groups import Groups, Ints, LasFile, evlr_ranges, groups_of
 from cbtool.partitioners.las.recipe import Box, Piece, Recipe, to_json
+from cbtool.partitioners.las.writing import with_overlap_byte
 from cbtool.source import coalesce
 
 ALL_RANKS = 1 << 62
-WAVEFORMS = (4, 5, 9, 10)
-"""Point formats with waveforms: lazrs 0.8.2 loses a part of these as it encodes, so that their chunks are plain LAS."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ def cut(files: Sequence[LasFile], indexes: Sequence[Index | None], options: Opti
     """Return the chunks of the cloud that *files* are; without indexes from the hierarchies of COPC files."""
     frame = frame_of(files)
     asked = _asked(files, frame, options)
+    if asked.reach is not None:
+        with_overlap_byte(files[0].header, files[0].where)
     members, weights = _measured(files, indexes, frame, asked)
     if asked.only is not None:
         weights = density.within(weights, _Wanted(asked, frame))
@@ -63,6 +64,7 @@ def cut(files: Sequence[LasFile], indexes: Sequence[Index | None], options: Opti
     evlrs = tuple(evlr_ranges(base.file))
     stem, suffix = stem_and_suffix(base.file.where, ".las")
     stem = safe(options.name or stem.removesuffix(".copc"))
+    # lazrs 0.8.2 loses a part of waveforms as it encodes.
     compressed = base.file.laszip is not None and frame.point_format not in WAVEFORMS
     suffix = ".laz" if compressed else ".las"
     spread = [(box, ranks, weight, n) for leaf in leaves for box, ranks, weight, n in _chunks_of(leaf, weights, by)]

@@ -11,6 +11,8 @@ ENTRY_BYTES = 192
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 """By their numbers, from 1; 11 to 20 are two of one, 21 to 30 three."""
 HAS_SCALE, HAS_OFFSET = 0x08, 0x10
+UNDESCRIBED, UINT8 = 0, 1
+MOST_UNDESCRIBED = 224
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,36 @@ def entries_of(header: Header) -> list[bytes]:
     """Return the entries of all records that describe extra bytes, 192 bytes each."""
     blocks = [vlr.data for vlr in header.vlrs if vlr.key == EXTRA_BYTES]
     return [data[at : at + ENTRY_BYTES] for data in blocks for at in range(0, len(data) - ENTRY_BYTES + 1, ENTRY_BYTES)]
+
+
+def filling(header: Header) -> list[bytes]:
+    """Return entries that describe all extra bytes of a record, one behind the other: the file's own as far as they do
+    that, then entries of bytes that nobody described."""
+    rest, found, names = header.n_extra, [], set[bytes]()
+    for entry in entries_of(header):
+        n_bytes, _ = _form(entry)
+        if not 0 < n_bytes <= rest or entry[4:36] in names:
+            break
+        names.add(entry[4:36])
+        found.append(entry)
+        rest -= n_bytes
+    number = 0
+    while rest:
+        # In the place of their number laspy sees flags too, of which those for 8 and 16 ask for a scale and an offset.
+        n_bytes = min(MOST_UNDESCRIBED, rest // 32 * 32) if rest >= 32 else min(7, rest)
+        found.append(entry_of(UNDESCRIBED, f"undescribed {number}", "as they were", n_bytes))
+        number, rest = number + 1, rest - n_bytes
+    return found
+
+
+def entry_of(kind: int, name: str, what: str, n_bytes: int = 0) -> bytes:
+    """Return an entry for a field of the type numbered *kind*; of `UNDESCRIBED` *n_bytes* are given."""
+    return struct.pack("<HBB32s4x120x32s", 0, kind, n_bytes, name.encode(), what.encode())
+
+
+def kept_as(header: Header) -> list[tuple[bytes, ...]]:
+    """Return of each entry what says how its bytes are to be read: type, name, no-data value, scale and offset."""
+    return [(one[2:36], one[40:64], one[112:136], one[136:160]) for one in entries_of(header)]
 
 
 def _form(entry: bytes) -> tuple[int, str]:

@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cbtool.errors import FormatError, UsageError
+from cbtool.partitioners.las.extra_bytes import kept_as
 from cbtool.partitioners.las.groups import LasFile
-from cbtool.partitioners.las.header import EXTRA_BYTES, GEO_KEYS, PROJECTION, RECORD_BYTES, WKT, Header
+from cbtool.partitioners.las.header import GEO_KEYS, PROJECTION, RECORD_BYTES, WKT, Header
 from cbtool.partitioners.las.records import Records, dtype_of
 
+WAVEFORMS = (4, 5, 9, 10)
+"""Point formats with waveforms."""
+ADJUSTED_TIME = 0x01
+"""The bit of the global encoding that says that GPS time counts from 1980 on, less 1e9 s, and not from each Sunday."""
 INT32 = range(-(2**31), 2**31)
 WIDER = {frozenset((0, 1)): 1, frozenset((0, 2)): 2, frozenset((6, 7)): 7, frozenset((6, 8)): 8, frozenset((7, 8)): 8}
 """The point format that holds what two others do, where it is one of them; of 0 to 3 all others are held by 3."""
@@ -125,19 +130,18 @@ def _point_format(files: Sequence[LasFile]) -> int:
 def _check_alike(first: LasFile, other: LasFile) -> None:
     """Raise UsageError if the files differ in what cannot be reconciled."""
     a, b = first.header, other.header
-    if a.n_extra != b.n_extra or _extra(a) != _extra(b):
-        raise UsageError(f"{first.where} and {other.where} have different extra bytes: they cannot be one cloud")
-    if _crs_records(a) != _crs_records(b) and not _same_crs(a, b):
+    both = f"{first.where} and {other.where}"
+    if a.n_extra != b.n_extra or kept_as(a) != kept_as(b):
+        raise UsageError(f"{both} have different extra bytes: they cannot be one cloud")
+    if {a.point_format, b.point_format} & set(WAVEFORMS):
+        raise UsageError(f"{both} have waveforms, each its own: they cannot be one cloud", hint="one plan for each")
+    if (a.global_encoding ^ b.global_encoding) & ADJUSTED_TIME and {a.point_format, b.point_format} - {0, 2}:
+        raise UsageError(f"{both} count GPS time differently (of the week, adjusted): they cannot be one cloud")
+    if not _same_crs(first, other):
         raise UsageError(
-            f"{first.where} and {other.where} are in different coordinate systems: they cannot be one cloud",
+            f"{both} are in different coordinate systems, or one does not say in which: they cannot be one cloud",
             hint="reproject one of them first",
         )
-
-
-def _extra(header: Header) -> list[tuple[bytes, bytes]]:
-    """Return type and name of each extra byte that is described."""
-    data = b"".join(vlr.data for vlr in header.vlrs if vlr.key == EXTRA_BYTES)
-    return [(data[at + 2 : at + 4], data[at + 4 : at + 36]) for at in range(0, len(data) - 191, 192)]
 
 
 def _crs_records(header: Header) -> list[tuple[int, bytes]]:
@@ -145,12 +149,18 @@ def _crs_records(header: Header) -> list[tuple[int, bytes]]:
     return [(vlr.record_id, vlr.data) for vlr in header.vlrs if vlr.user_id == PROJECTION and vlr.record_id in keys]
 
 
-def _same_crs(a: Header, b: Header) -> bool:
+def _same_crs(first: LasFile, other: LasFile) -> bool:
+    """Say whether two files are in one CRS: by the same records, or by what records in any place mean."""
+    a, b = _crs_records(first.header), _crs_records(other.header)
+    if a == b and (a or not (first.header.n_evlrs or other.header.n_evlrs)):
+        return True
     from cbtool.crs import same
-    from cbtool.partitioners.las.reference import crs_of
+    from cbtool.partitioners.las.reference import crs_of_file
 
-    one, other = crs_of(a), crs_of(b)
-    return one is not None and other is not None and same(one, other)
+    one, two = crs_of_file(first), crs_of_file(other)
+    if one is None or two is None:
+        return one is two and a == b
+    return same(one, two)
 
 
 def check_fits(frame: Frame, place: Place, least: Sequence[int], most: Sequence[int], where: str) -> None:

@@ -137,7 +137,7 @@ def parse(head: bytes, size: int, where: str, *, is_whole: bool = True) -> Heade
         wrong(where, f"point format {point_format}, which nobody has defined")
     if record_bytes < RECORD_BYTES[point_format]:
         wrong(where, f"records of {record_bytes} bytes; point format {point_format} has {RECORD_BYTES[point_format]}")
-    if not all(math.isfinite(one) for one in (*scale, *offset)) or not all(scale):
+    if not all(math.isfinite(one) for one in (*scale, *offset)) or min(scale) <= 0:
         wrong(where, f"scale {scale} and offset {offset} make no coordinates")
     if n_vlrs * VLR_BYTES > at - header_bytes:
         wrong(where, f"{n_vlrs} variable length records do not fit into {at - header_bytes} bytes")

@@ -11,6 +11,7 @@ from typing import IO, cast
 import numpy as np
 
 from cbtool.errors import UsageError
+from cbtool.partitioners.las.extra_bytes import UINT8, entry_of, filling
 from cbtool.partitioners.las.frame import Frame
 from cbtool.partitioners.las.groups import CHUNK_POINTS
 from cbtool.partitioners.las.header import COMPRESSED, EXTRA_BYTES, LASZIP, WKT, WKT_BIT, Header, Vlr, pack_vlr
@@ -23,9 +24,6 @@ OVERLAP = "cbtool_overlap"
 """The extra byte that tells a chunk's own points (0) from those that it carries (1). Not just "overlap": whoever asks
 laspy for that gets the flag of point formats 6 to 10, which belongs to the data."""
 MOST_VLR_BYTES = 0xFFFF
-EXTRA_STRUCT_BYTES = 192
-"""The size of the description of one extra byte field (LAS 1.4 R15, table 24)."""
-UINT8, UNDOCUMENTED = 1, 0
 
 
 @dataclass
@@ -175,6 +173,8 @@ def head_of(
     if frame.point_format >= 6 and any(vlr.record_id == WKT for vlr in (*vlrs, *evlrs)):
         encoding |= WKT_BIT
     struct.pack_into("<H", raw, 6, encoding)
+    if frame.point_format != header.point_format and header.minor < 2:
+        raw[25] = 2  # the version that has all of 0 to 3
     form = frame.point_format | (COMPRESSED if compressed else 0)
     struct.pack_into("<IIBH", raw, 96, points_at, len(vlrs), form, frame.record_bytes)
     _put_counts(raw, header, frame, counts)
@@ -213,23 +213,18 @@ def _world(frame: Frame, counts: Counts) -> list[tuple[float, float]]:
 
 
 def with_overlap_byte(header: Header, where: str) -> Header:
-    """Return *header* with one more extra byte, ``overlap``, described; UsageError if it has one already."""
+    """Return *header* with one more extra byte behind the others, `OVERLAP`; UsageError if it has one already.
+
+    All extra bytes are described then: who reads finds each by adding up what comes before.
+    """
     from dataclasses import replace
 
-    old = [vlr for vlr in header.vlrs if vlr.key == EXTRA_BYTES]
-    described = b"".join(vlr.data[: len(vlr.data) - len(vlr.data) % EXTRA_STRUCT_BYTES] for vlr in old[:1])
-    names = [described[at + 4 : at + 36].rstrip(b"\0") for at in range(0, len(described), EXTRA_STRUCT_BYTES)]
-    if OVERLAP.encode() in names:
+    entries = filling(header)
+    if OVERLAP.encode() in (entry[4:36].rstrip(b"\0") for entry in entries):
         raise UsageError(f"{where}: has extra bytes called {OVERLAP!r} already", hint="was it cut with --overlap?")
-    if not described and header.n_extra:
-        described = _described(UNDOCUMENTED, "undescribed", "as they were", header.n_extra)
-    described += _described(UINT8, OVERLAP, "0: own point, 1: a neighbour's")
+    described = b"".join([*entries, entry_of(UINT8, OVERLAP, "0: own point, 1: a neighbour's")])
     if len(described) > MOST_VLR_BYTES:
         raise UsageError(f"{where}: has so many extra bytes that one more cannot be described")
     made = Vlr(*EXTRA_BYTES, b"extra bytes".ljust(32, b"\0"), described, 0)
     kept = [vlr for vlr in header.vlrs if vlr.key != EXTRA_BYTES]
     return replace(header, vlrs=(*kept, made), record_bytes=header.record_bytes + 1)
-
-
-def _described(kind: int, name: str, what: str, n_bytes: int = 0) -> bytes:
-    return struct.pack("<HBB32s4x120x32s", 0, kind, n_bytes, name.encode(), what.encode())
