@@ -1,11 +1,14 @@
-"""The parts of a COPC file that tasks make side by side, and the file that they are joined to.
+"""The parts of a COPC file that tasks make side by side, and how they lie.
 
-Points are first routed: each stretch of the sources is decoded once, and its points are put, in the order of the
-bundles of columns they lie in, into a segment (as `scatter` does). Then each bundle becomes the nodes of its columns.
-What it has of nodes that other bundles share goes along as plain points; the last step encodes those.
+Points are first routed: each stretch of the sources is decoded once, and its points are put, in the order of the cells
+of a quadtree, into a segment. Counts of all segments tell where columns are cut; then each bundle of columns becomes
+the nodes of its columns. What it has of nodes that other bundles share goes along as plain points; the last step
+encodes those.
 
-The nodes of a bundle: the 8 bytes ``cbnode\\x01\\n``, the number of nodes and the size of a description (8 bytes each),
-the description (JSON), the table of nodes, then their bytes. Numbers are little endian.
+A segment: the 8 bytes ``cbsegm\\x01\\n``, the least and the greatest X, Y and Z (8 bytes each), the number of cells
+that have points (8 bytes), cell and count of each (4 bytes each), then the points. The nodes of a bundle: the 8 bytes
+``cbnode\\x01\\n``, the number of nodes and the size of a description (8 bytes each), the description (JSON), the table
+of nodes, then their bytes. Numbers are little endian.
 """
 
 from __future__ import annotations
@@ -24,18 +27,18 @@ from cbtool.chunk import Chunk
 from cbtool.errors import FormatError, UsageError
 from cbtool.partitioners.las.build import Reading
 from cbtool.partitioners.las.codec import decode, new_laszip
-from cbtool.partitioners.las.columns import shallowest
+from cbtool.partitioners.las.columns import Columns, cells, shallowest
 from cbtool.partitioners.las.copc_layout import Layout
-from cbtool.partitioners.las.cube import BITS, Ints
+from cbtool.partitioners.las.cube import BITS, Cube, Ints
 from cbtool.partitioners.las.frame import Frame, into
 from cbtool.partitioners.las.octree import codes_of, octree
 from cbtool.partitioners.las.promote import promoted
 from cbtool.partitioners.las.records import Records
-from cbtool.partitioners.las.scatter import MAGIC as SEGMENT
 from cbtool.partitioners.las.writing import Counts
 from cbtool.source import Source
 
-MAGIC = b"cbnode\x01\n"
+SEGMENT, MAGIC = b"cbsegm\x01\n", b"cbnode\x01\n"
+SEGMENT_HEAD = struct.Struct("<8s6qQ")
 HEAD = struct.Struct("<8sQQ")
 NODE = np.dtype([("key", "<i4", 4), ("length", "<i8"), ("count", "<i8"), ("is_shared", "<i8")])
 MOST_HEAD_BYTES = 1 << 28
@@ -45,18 +48,45 @@ BLOCK_POINTS = 1 << 16
 
 
 def segment(chunk: Chunk, sources: Sequence[Source], layout: Layout) -> Iterator[bytes]:
-    """Yield the points of one stretch in the order of the bundles they go to, and as they were within each."""
+    """Yield the points of one stretch in the order of the cells they are in, and as they were within each."""
     reading, cube = Reading(chunk, sources), layout.cube
-    blocks, bundles = [], []
+    blocks, parts = [], []
     for batch in reading.batches():
         records = promoted(into(batch.records(), batch.piece.place, reading.recipe.frame), layout.frame.point_format)
         blocks.append(records)
-        bundles.append(layout.columns.bundles(records, cube))
-    records, bundle = np.concatenate(blocks), np.concatenate(bundles)
-    counts = np.bincount(bundle, minlength=len(layout.columns)).astype("<i8")
-    small = bundle.astype(np.uint16) if len(counts) < 1 << 16 else bundle
-    yield SEGMENT + struct.pack("<Q", len(counts)) + counts.tobytes()
-    yield records.take(np.argsort(small, kind="stable")).tobytes()
+        parts.append(cells(records, cube, layout.cell_depth))
+    records, cell = np.concatenate(blocks), np.concatenate(parts)
+    counts = np.bincount(cell)
+    full = np.flatnonzero(counts)
+    ends = [int(end) for end in (*(records[a].min() for a in "XYZ"), *(records[a].max() for a in "XYZ"))]
+    yield SEGMENT_HEAD.pack(SEGMENT, *ends, len(full)) + np.column_stack([full, counts[full]]).astype("<u4").tobytes()
+    yield records.take(np.argsort(cell, kind="stable")).tobytes()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What the head of a segment says: the bounds of its points, how many each cell has, where they begin."""
+
+    least: tuple[int, int, int]
+    most: tuple[int, int, int]
+    counts: Ints
+    at: int
+
+
+def read_segment(source: Source, layout: Layout) -> Segment:
+    """Read the head of a segment: two requests. FormatError if it is none of *layout*."""
+    n_cells = 4**layout.cell_depth
+    head = source.read(0, SEGMENT_HEAD.size) if source.size >= SEGMENT_HEAD.size else bytes(SEGMENT_HEAD.size)
+    magic, x, y, z, u, v, w, n = SEGMENT_HEAD.unpack(head)
+    at = SEGMENT_HEAD.size + 8 * n
+    if magic != SEGMENT or n > n_cells or at > source.size:
+        raise FormatError(f"{source.uri}: not a segment of these points", hint="begin anew: --force")
+    table = np.frombuffer(source.read(SEGMENT_HEAD.size, 8 * n), "<u4").reshape(n, 2).astype(np.int64)
+    if (table[:, 0] >= n_cells).any() or at + int(table[:, 1].sum()) * layout.frame.record_bytes != source.size:
+        raise FormatError(f"{source.uri}: its points are not all there", hint="begin anew: --force")
+    counts = np.zeros(n_cells, np.int64)
+    counts[table[:, 0]] = table[:, 1]
+    return Segment((x, y, z), (u, v, w), counts, at)
 
 
 def points_of(chunk: Chunk, sources: Sequence[Source], frame: Frame) -> Records:
@@ -73,15 +103,15 @@ def points_of(chunk: Chunk, sources: Sequence[Source], frame: Frame) -> Records:
     return out.view(frame.dtype)
 
 
-def nodes(records: Records, bundle: int, layout: Layout) -> Iterator[bytes]:
-    """Yield the nodes of a bundle of columns that has just these *records*."""
-    cube, columns = layout.cube, layout.columns
+def nodes(records: Records, bundle: int, layout: Layout, columns: Columns) -> Iterator[bytes]:
+    """Yield the nodes of a bundle of *columns* that has just these *records*."""
+    cube = layout.cube
     codes = np.empty(len(records), np.int64)
     for at in range(0, len(records), BLOCK_POINTS):
         codes[at : at + BLOCK_POINTS] = codes_of(records[at : at + BLOCK_POINTS], cube)
     first = shallowest(columns)
     if first is not None:
-        first = _looked_up(first, records, layout)
+        first = _looked_up(first, records, cube, BITS - columns.finest)
     depth = columns.depths[bundle]
     found = octree(codes, depth, cube.deepest, first)
     del codes, first
@@ -100,10 +130,9 @@ def nodes(records: Records, bundle: int, layout: Layout) -> Iterator[bytes]:
     yield from parts
 
 
-def _looked_up(first: Any, records: Records, layout: Layout) -> Any:
-    shift = BITS - layout.columns.finest
-    x, y = (layout.cube.places(records[name], axis) >> shift for axis, name in enumerate("XY"))
-    return first[y, x]
+def _looked_up(table: Any, records: Records, cube: Cube, shift: int) -> Any:
+    x, y = (cube.places(records[name], axis) >> shift for axis, name in enumerate("XY"))
+    return table[y, x]
 
 
 def in_time(records: Records) -> Records:
