@@ -22,6 +22,7 @@ from typing import Any
 
 import lazrs
 import numpy as np
+from numpy.typing import NDArray
 
 from cbtool.chunk import Chunk
 from cbtool.errors import FormatError, UsageError
@@ -44,23 +45,26 @@ NODE = np.dtype([("key", "<i4", 4), ("length", "<i8"), ("count", "<i8"), ("is_sh
 MOST_HEAD_BYTES = 1 << 28
 LAYERED_WAVEFORMS = (9, 10)
 BLOCK_POINTS = 1 << 16
-"""How many points are given their places at once: these numbers stay in the processor's cache."""
+"""How many points are done at once where that can be few: their numbers stay in the processor's cache."""
 
 
 def segment(chunk: Chunk, sources: Sequence[Source], layout: Layout) -> Iterator[bytes]:
     """Yield the points of one stretch in the order of the cells they are in, and as they were within each."""
     reading, cube = Reading(chunk, sources), layout.cube
-    blocks, parts = [], []
+    n = sum(int(piece.count.sum()) for piece in reading.recipe.pieces)
+    records, cell = np.empty(n, layout.frame.dtype), np.empty(n, np.uint16)
+    at = 0
     for batch in reading.batches():
-        records = promoted(into(batch.records(), batch.piece.place, reading.recipe.frame), layout.frame.point_format)
-        blocks.append(records)
-        parts.append(cells(records, cube, layout.cell_depth))
-    records, cell = np.concatenate(blocks), np.concatenate(parts)
+        some = promoted(into(batch.records(), batch.piece.place, reading.recipe.frame), layout.frame.point_format)
+        records[at : at + len(some)], cell[at : at + len(some)] = some, cells(some, cube, layout.cell_depth)
+        at += len(some)
     counts = np.bincount(cell)
     full = np.flatnonzero(counts)
     ends = [int(end) for end in (*(records[a].min() for a in "XYZ"), *(records[a].max() for a in "XYZ"))]
     yield SEGMENT_HEAD.pack(SEGMENT, *ends, len(full)) + np.column_stack([full, counts[full]]).astype("<u4").tobytes()
-    yield records.take(np.argsort(cell, kind="stable")).tobytes()
+    order = np.argsort(cell, kind="stable")
+    for at in range(0, n, BLOCK_POINTS):
+        yield records.take(order[at : at + BLOCK_POINTS]).tobytes()
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,14 @@ def nodes(records: Records, bundle: int, layout: Layout, columns: Columns) -> It
     table["is_shared"] = found.keys[:, 0] < depth
     out, counts, ends = Encoder(layout.frame), Counts(), np.cumsum(found.counts)
     parts = []
+    times = np.ascontiguousarray(records["gps_time"])
     for row, end in zip(table, ends.tolist(), strict=True):
-        mine = in_time(records.take(found.order[end - int(row["count"]) : end]))
+        numbers = found.order[end - int(row["count"]) : end]
+        mine = records.take(numbers.take(np.argsort(times.take(numbers), kind="stable")))
         counts.add(mine)
         parts.append(mine.tobytes() if row["is_shared"] else out(mine))
         row["length"] = len(parts[-1])
-    said = json.dumps(description(counts, records)).encode()
+    said = json.dumps(description(counts, times)).encode()
     yield HEAD.pack(MAGIC, len(table), len(said)) + said + table.tobytes()
     yield from parts
 
@@ -141,9 +147,8 @@ def in_time(records: Records) -> Records:
     return records.take(order)
 
 
-def description(counts: Counts, records: Records) -> dict[str, Any]:
+def description(counts: Counts, times: NDArray[np.float64]) -> dict[str, Any]:
     """Return what the header of a file says of points, as JSON."""
-    times = records["gps_time"]
     times = times[np.isfinite(times)]
     ends = [float(times.min()), float(times.max())] if len(times) else None
     return {**vars(counts), "gps_time": ends}
