@@ -29,7 +29,8 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     columns = agreed(destination, COLUMNS) if task["step"] == NODES else b""
     with opened_sources(chunk) as sources:
         blocks = STEPS[task["step"]](chunk, sources, layout, columns)
-        created = destination.create(name, waiting_for(checked(blocks, sources)))
+        # Parts are removed when the run is done; one that a power cut has shortened is told by its size.
+        created = destination.create(name, waiting_for(checked(blocks, sources)), lasting=task["step"] == JOIN)
     return {"step": task["step"], "outputs": [name], "created": created}
 
 
