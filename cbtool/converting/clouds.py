@@ -16,9 +16,8 @@ from cbtool.detect import detect
 from cbtool.errors import UsageError
 from cbtool.index import Index
 from cbtool.job import Report
-from cbtool.partitioners.las.cutting import cut
-from cbtool.partitioners.las.frame import Frame, Place
-from cbtool.partitioners.las.groups import Groups, LasFile, evlr_ranges, open_las
+from cbtool.partitioners.las.frame import INT32, Frame, Place, frame_of, place_of
+from cbtool.partitioners.las.groups import Groups, LasFile, evlr_ranges, groups_of, open_las
 from cbtool.partitioners.las.header import RECORD_BYTES, parse_evlrs
 from cbtool.partitioners.las.promote import WITHOUT_WAVEFORMS
 from cbtool.partitioners.las.recipe import Piece, Recipe, recipe_of, to_json
@@ -27,14 +26,14 @@ from cbtool.plan import sealed
 from cbtool.source import Source, coalesce, open_source
 
 FORMAT = "las"
+Corner = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Files that are one cloud, with their indexes, and a chunk that has all of their groups."""
+    """Files that are one cloud, and a chunk that has all of their groups."""
 
     files: Sequence[LasFile]
-    indexes: Sequence[Index]
     whole: Chunk
     wkt: str | None
     """The CRS, where it must be made from what the first file has in its place."""
@@ -55,29 +54,61 @@ def check_clouds(sources: Sequence[Source]) -> None:
 
 
 def cloud_of(asked: Asked) -> Cloud:
-    """Open all sources as one cloud, and pass over those that have no index."""
+    """Open all sources as one cloud. Their headers are read, and where their groups lie; no points."""
     check_clouds(asked.sources)
-    known = {source: sidecar.find(source, asked.index_to)[0] for source in asked.sources}
-    missing = [source for source, index in known.items() if index is None]
+    files = [open_las(source) for source in asked.sources]
+    (whole,) = sealed([whole_of(files, [groups_of(file) for file in files], frame_of(files))], Options(chunks=1))
+    ranges = recipe_of(whole).evlrs
+    evlrs = [parse_evlrs(files[0].source.read(*one), one[0], 1, files[0].where)[0] for one in ranges]
+    urls = [source.address for source in asked.sources if source.resupply]
+    wkt, note = wkt_for(files[0].header, evlrs)
+    return Cloud(files, whole, wkt, [note] if note else [], urls)
+
+
+def indexes_of(asked: Asked) -> list[Index]:
+    """Return the indexes of all sources, after a pass over those that have none."""
+    found = known_indexes(asked)
+    missing = [source for source in asked.sources if source not in found]
     for source in missing:
         asked.say(f"{source.uri}: indexing it first: where its points lie is only known from the points")
-    found: dict[Source, Index] = {source: index for source, index in known.items() if index is not None}
     for source, index in asked.indexer(missing, FORMAT) if missing else ():
         found[source] = index
         if source.portable:
             asked.say(f"{source.uri}: index written to {sidecar.save(index, source, asked.index_to)}")
-    files = [open_las(source) for source in asked.sources]
-    indexes = [found[source] for source in asked.sources]
-    options = Options(chunks=1)
-    (whole,) = cut(files, indexes, options)
-    recipe = recipe_of(whole)
-    none = np.zeros(0, np.int64)
-    recipe = replace(recipe, pieces=tuple(replace(piece, whole=none) for piece in recipe.pieces))
-    (whole,) = sealed([replace(whole, recipe=to_json(recipe))], options)
-    evlrs = [parse_evlrs(files[0].source.read(*one), one[0], 1, files[0].where)[0] for one in recipe.evlrs]
-    urls = [source.address for source in asked.sources if source.resupply]
-    wkt, note = wkt_for(files[0].header, evlrs)
-    return Cloud(files, indexes, whole, wkt, [note] if note else [], urls)
+    return [found[source] for source in asked.sources]
+
+
+def known_indexes(asked: Asked) -> dict[Source, Index]:
+    """Return the indexes that are there."""
+    every = ((source, sidecar.find(source, asked.index_to)[0]) for source in asked.sources)
+    return {source: index for source, index in every if index is not None}
+
+
+def promised_bounds(cloud: Cloud, indexes: Sequence[Index | None]) -> tuple[Corner, Corner] | None:
+    """Return the least and the greatest coordinates, in the cloud's integers: as indexes say, or else headers.
+
+    Headers may be wrong. None if they say nothing that can be.
+    """
+    ends = []
+    for file, index, piece in zip(cloud.files, indexes, cloud.recipe.pieces, strict=True):
+        header = file.header
+        if not header.n_points:
+            continue
+        if index is not None and index.facts["bounds"] is not None:
+            own = index.facts["bounds"]
+        else:
+            world = np.array([*header.least, *header.most])
+            found = (world - np.tile(header.offset, 2)) / np.tile(header.scale, 2)
+            if not (np.isfinite(found).all() and (np.abs(found) < 2**32).all()):
+                return None
+            own = np.rint(found).astype(np.int64).tolist()
+        times, plus = piece.place.times * 2, piece.place.plus * 2
+        ends.append([a * b + c for a, b, c in zip(own, times, plus, strict=True)])
+    if not ends or any(one not in INT32 for row in ends for one in row):
+        return None
+    x, y, z = (min(row[axis] for row in ends) for axis in range(3))
+    u, v, w = (max(row[axis] for row in ends) for axis in range(3, 6))
+    return ((x, y, z), (u, v, w)) if x <= u and y <= v and z <= w else None
 
 
 def made_by(report: Report, destination: Destination) -> list[SourceRanges]:
@@ -98,6 +129,7 @@ def task(
     weight: int,
     recipe: dict[str, object],
 ) -> Chunk:
+    """Return a task of the run that *like* is of."""
     return replace(
         like,
         chunk=number,
@@ -114,41 +146,43 @@ def task(
     )
 
 
-def whole_of(file: LasFile, groups: Groups, frame: Frame, number: int, of: int) -> Chunk:
-    """Return a chunk that has all *groups* of *file*."""
-    header, source = file.header, file.source
-    none = np.zeros(0, np.int64)
-    piece = Piece(
-        header.point_format,
-        header.record_bytes,
-        file.laszip,
-        Place(),
-        groups.start,
-        groups.length,
-        groups.count,
-        none,
-    )
-    recipe = Recipe(frame, file.laszip is not None, header.points_at, tuple(evlr_ranges(file)), (piece,), (0, 0, 0, 0))
-    ranges = [(0, header.points_at), *zip(groups.start.tolist(), groups.length.tolist(), strict=True), *recipe.evlrs]
-    n = int(groups.count.sum())
+def whole_of(files: Sequence[LasFile], groups: Sequence[Groups], frame: Frame, number: int = 0, of: int = 1) -> Chunk:
+    """Return a chunk that has all *groups* of *files*, in *frame*; header and records are those of the first."""
+    base = files[0]
+    places = [place_of(file.header, frame, file.where) for file in files]
+    pieces = [_piece(*one) for one in zip(files, groups, places, strict=True)]
+    evlrs = tuple(evlr_ranges(base))
+    recipe = Recipe(frame, base.laszip is not None, base.header.points_at, evlrs, tuple(pieces), (0, 0, 0, 0))
+    sources = []
+    for i, (file, its) in enumerate(zip(files, groups, strict=True)):
+        ranges = list(zip(its.start.tolist(), its.length.tolist(), strict=True))
+        ranges += [] if i else [(0, base.header.points_at), *evlrs]
+        sources.append(SourceRanges(file.source.uri, file.source.version, file.source.size, tuple(coalesce(ranges))))
+    n = sum(int(its.count.sum()) for its in groups)
     return Chunk(
         plan="",
         chunk=number,
         of=of,
-        format="las",
+        format=FORMAT,
         exact=True,
         name=f"file-{number:05d}",
-        sources=(SourceRanges(source.uri, source.version, source.size, tuple(coalesce(ranges))),),
-        parts=(PartOf("file", (0,)),),
+        sources=tuple(sources),
+        parts=(PartOf("file", tuple(range(len(sources)))),),
         records=n,
         weight=n,
         by="points",
         core=None,
         overlap=None,
-        requests=1,
-        n_bytes=source.size,
+        requests=sum(len(one.ranges) for one in sources),
+        n_bytes=sum(length for one in sources for _, length in one.ranges),
         recipe=to_json(recipe),
     )
+
+
+def _piece(file: LasFile, groups: Groups, place: Place) -> Piece:
+    header, none = file.header, np.zeros(0, np.int64)
+    form, size = header.point_format, header.record_bytes
+    return Piece(form, size, file.laszip, place, groups.start, groups.length, groups.count, none)
 
 
 def goal_frame(frame: Frame, drop_waveform: bool) -> Frame:

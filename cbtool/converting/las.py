@@ -9,7 +9,7 @@ from functools import partial
 from cbtool.asked import Options
 from cbtool.chunk import Chunk, SourceRanges
 from cbtool.converting.asked import Asked, Conversion
-from cbtool.converting.clouds import check_clouds, cloud_of, goal_frame, made_by, task, whole_of
+from cbtool.converting.clouds import check_clouds, cloud_of, goal_frame, indexes_of, made_by, task, whole_of
 from cbtool.converting.thinning import thinning
 from cbtool.destination import Destination
 from cbtool.job import Engine, Report, Work, run_job
@@ -92,7 +92,7 @@ def _member(source: Source, is_compressed: bool, name: str, number: int, asked: 
     header = file.header
     frame = Frame(header.scale, header.offset, header.point_format, header.record_bytes)
     goal = Goal(goal_frame(frame, asked.drop_waveform), is_compressed)
-    whole = whole_of(file, groups, frame, number, len(asked.sources))
+    whole = whole_of([file], [groups], frame, number, len(asked.sources))
     whole = replace(whole, recipe={**whole.recipe, "goal": goal.to_json()})
     return _Member(file, whole, goal, stretches([whole]), name, not asked.salvage)
 
@@ -101,7 +101,7 @@ def _thin_member(asked: Asked, is_compressed: bool, name: str) -> _Member:
     cloud = cloud_of(asked)
     goal = Goal(goal_frame(cloud.recipe.frame, asked.drop_waveform), is_compressed)
     whole = replace(cloud.whole, recipe={**cloud.whole.recipe, "goal": goal.to_json()})
-    return _Member(cloud.files[0], whole, goal, thinning(cloud, asked.spacing or ""), name)
+    return _Member(cloud.files[0], whole, goal, thinning(cloud, indexes_of(asked), asked.spacing or ""), name)
 
 
 def _parts(members: Sequence[_Member], plan: str) -> list[Chunk]:

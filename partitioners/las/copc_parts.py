@@ -1,11 +1,14 @@
-"""The parts of a COPC file that tasks make side by side, and the file that they are joined to.
+"""The parts of a COPC file that tasks make side by side, and how they lie.
 
-Points are first routed: each stretch of the sources is decoded once, and its points are put, in the order of the
-bundles of columns they lie in, into a segment (as `scatter` does). Then each bundle becomes the nodes of its columns.
-What it has of nodes that other bundles share goes along as plain points; the last step encodes those.
+Points are first routed: each stretch of the sources is decoded once, and its points are put, in the order of the cells
+of a quadtree, into a segment. Counts of all segments tell where columns are cut; then each bundle of columns becomes
+the nodes of its columns. What it has of nodes that other bundles share goes along as plain points; the last step
+encodes those.
 
-The nodes of a bundle: the 8 bytes ``cbnode\\x01\\n``, the number of nodes and the size of a description (8 bytes each),
-the description (JSON), the table of nodes, then their bytes. Numbers are little endian.
+A segment: the 8 bytes ``cbsegm\\x01\\n``, the least and the greatest X, Y and Z (8 bytes each), the number of cells
+that have points (8 bytes), cell and count of each (4 bytes each), then the points. The nodes of a bundle: the 8 bytes
+``cbnode\\x01\\n``, the number of nodes and the size of a description (8 bytes each), the description (JSON), the table
+of nodes, then their bytes. Numbers are little endian.
 """
 
 from __future__ import annotations
@@ -19,44 +22,75 @@ from typing import Any
 
 import lazrs
 import numpy as np
+from numpy.typing import NDArray
 
 from cbtool.chunk import Chunk
 from cbtool.errors import FormatError, UsageError
 from cbtool.partitioners.las.build import Reading
 from cbtool.partitioners.las.codec import decode, new_laszip
-from cbtool.partitioners.las.columns import shallowest
+from cbtool.partitioners.las.columns import Columns, cells, shallowest
 from cbtool.partitioners.las.copc_layout import Layout
-from cbtool.partitioners.las.cube import BITS, Ints
+from cbtool.partitioners.las.cube import BITS, Cube, Ints
 from cbtool.partitioners.las.frame import Frame, into
 from cbtool.partitioners.las.octree import codes_of, octree
 from cbtool.partitioners.las.promote import promoted
 from cbtool.partitioners.las.records import Records
-from cbtool.partitioners.las.scatter import MAGIC as SEGMENT
 from cbtool.partitioners.las.writing import Counts
 from cbtool.source import Source
 
-MAGIC = b"cbnode\x01\n"
+SEGMENT, MAGIC = b"cbsegm\x01\n", b"cbnode\x01\n"
+SEGMENT_HEAD = struct.Struct("<8s6qQ")
 HEAD = struct.Struct("<8sQQ")
 NODE = np.dtype([("key", "<i4", 4), ("length", "<i8"), ("count", "<i8"), ("is_shared", "<i8")])
 MOST_HEAD_BYTES = 1 << 28
 LAYERED_WAVEFORMS = (9, 10)
 BLOCK_POINTS = 1 << 16
-"""How many points are given their places at once: these numbers stay in the processor's cache."""
+"""How many points are done at once where that can be few: their numbers stay in the processor's cache."""
 
 
 def segment(chunk: Chunk, sources: Sequence[Source], layout: Layout) -> Iterator[bytes]:
-    """Yield the points of one stretch in the order of the bundles they go to, and as they were within each."""
+    """Yield the points of one stretch in the order of the cells they are in, and as they were within each."""
     reading, cube = Reading(chunk, sources), layout.cube
-    blocks, bundles = [], []
+    n = sum(int(piece.count.sum()) for piece in reading.recipe.pieces)
+    records, cell = np.empty(n, layout.frame.dtype), np.empty(n, np.uint16)
+    at = 0
     for batch in reading.batches():
-        records = promoted(into(batch.records(), batch.piece.place, reading.recipe.frame), layout.frame.point_format)
-        blocks.append(records)
-        bundles.append(layout.columns.bundles(records, cube))
-    records, bundle = np.concatenate(blocks), np.concatenate(bundles)
-    counts = np.bincount(bundle, minlength=len(layout.columns)).astype("<i8")
-    small = bundle.astype(np.uint16) if len(counts) < 1 << 16 else bundle
-    yield SEGMENT + struct.pack("<Q", len(counts)) + counts.tobytes()
-    yield records.take(np.argsort(small, kind="stable")).tobytes()
+        some = promoted(into(batch.records(), batch.piece.place, reading.recipe.frame), layout.frame.point_format)
+        records[at : at + len(some)], cell[at : at + len(some)] = some, cells(some, cube, layout.cell_depth)
+        at += len(some)
+    counts = np.bincount(cell)
+    full = np.flatnonzero(counts)
+    ends = [int(end) for end in (*(records[a].min() for a in "XYZ"), *(records[a].max() for a in "XYZ"))]
+    yield SEGMENT_HEAD.pack(SEGMENT, *ends, len(full)) + np.column_stack([full, counts[full]]).astype("<u4").tobytes()
+    order = np.argsort(cell, kind="stable")
+    for at in range(0, n, BLOCK_POINTS):
+        yield records.take(order[at : at + BLOCK_POINTS]).tobytes()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What the head of a segment says: the bounds of its points, how many each cell has, where they begin."""
+
+    least: tuple[int, int, int]
+    most: tuple[int, int, int]
+    counts: Ints
+    at: int
+
+
+def read_segment(source: Source, layout: Layout) -> Segment:
+    """Read the head of a segment: two requests. FormatError if it is none of *layout*."""
+    n_cells = 4**layout.cell_depth
+    head = source.read(0, SEGMENT_HEAD.size) if source.size >= SEGMENT_HEAD.size else bytes(SEGMENT_HEAD.size)
+    magic, x, y, z, u, v, w, n = SEGMENT_HEAD.unpack(head)
+    at = SEGMENT_HEAD.size + 8 * n
+    if magic != SEGMENT or n > n_cells or at > source.size:
+        raise FormatError(f"{source.uri}: not a segment of these points", hint="begin anew: --force")
+    table = np.frombuffer(source.read(SEGMENT_HEAD.size, 8 * n), "<u4").reshape(n, 2).astype(np.int64)
+    if (table[:, 0] >= n_cells).any() or at + int(table[:, 1].sum()) * layout.frame.record_bytes != source.size:
+        raise FormatError(f"{source.uri}: its points are not all there", hint="begin anew: --force")
+    counts = np.zeros(n_cells, np.int64)
+    counts[table[:, 0]] = table[:, 1]
+    return Segment((x, y, z), (u, v, w), counts, at)
 
 
 def points_of(chunk: Chunk, sources: Sequence[Source], frame: Frame) -> Records:
@@ -73,15 +107,15 @@ def points_of(chunk: Chunk, sources: Sequence[Source], frame: Frame) -> Records:
     return out.view(frame.dtype)
 
 
-def nodes(records: Records, bundle: int, layout: Layout) -> Iterator[bytes]:
-    """Yield the nodes of a bundle of columns that has just these *records*."""
-    cube, columns = layout.cube, layout.columns
+def nodes(records: Records, bundle: int, layout: Layout, columns: Columns) -> Iterator[bytes]:
+    """Yield the nodes of a bundle of *columns* that has just these *records*."""
+    cube = layout.cube
     codes = np.empty(len(records), np.int64)
     for at in range(0, len(records), BLOCK_POINTS):
         codes[at : at + BLOCK_POINTS] = codes_of(records[at : at + BLOCK_POINTS], cube)
     first = shallowest(columns)
     if first is not None:
-        first = _looked_up(first, records, layout)
+        first = _looked_up(first, records, cube, BITS - columns.finest)
     depth = columns.depths[bundle]
     found = octree(codes, depth, cube.deepest, first)
     del codes, first
@@ -90,20 +124,21 @@ def nodes(records: Records, bundle: int, layout: Layout) -> Iterator[bytes]:
     table["is_shared"] = found.keys[:, 0] < depth
     out, counts, ends = Encoder(layout.frame), Counts(), np.cumsum(found.counts)
     parts = []
+    times = np.ascontiguousarray(records["gps_time"])
     for row, end in zip(table, ends.tolist(), strict=True):
-        mine = in_time(records.take(found.order[end - int(row["count"]) : end]))
+        numbers = found.order[end - int(row["count"]) : end]
+        mine = records.take(numbers.take(np.argsort(times.take(numbers), kind="stable")))
         counts.add(mine)
         parts.append(mine.tobytes() if row["is_shared"] else out(mine))
         row["length"] = len(parts[-1])
-    said = json.dumps(description(counts, records)).encode()
+    said = json.dumps(description(counts, times)).encode()
     yield HEAD.pack(MAGIC, len(table), len(said)) + said + table.tobytes()
     yield from parts
 
 
-def _looked_up(first: Any, records: Records, layout: Layout) -> Any:
-    shift = BITS - layout.columns.finest
-    x, y = (layout.cube.places(records[name], axis) >> shift for axis, name in enumerate("XY"))
-    return first[y, x]
+def _looked_up(table: Any, records: Records, cube: Cube, shift: int) -> Any:
+    x, y = (cube.places(records[name], axis) >> shift for axis, name in enumerate("XY"))
+    return table[y, x]
 
 
 def in_time(records: Records) -> Records:
@@ -112,9 +147,8 @@ def in_time(records: Records) -> Records:
     return records.take(order)
 
 
-def description(counts: Counts, records: Records) -> dict[str, Any]:
+def description(counts: Counts, times: NDArray[np.float64]) -> dict[str, Any]:
     """Return what the header of a file says of points, as JSON."""
-    times = records["gps_time"]
     times = times[np.isfinite(times)]
     ends = [float(times.min()), float(times.max())] if len(times) else None
     return {**vars(counts), "gps_time": ends}

@@ -60,7 +60,7 @@ class Cube:
         return x, y, z
 
     def places(self, coordinates: NDArray[np.int32], axis: int) -> Ints:
-        """Return in which of the 2 ** BITS slices along *axis* each point is.
+        """Return in which of the 2 ** BITS slices along *axis* each point is; of those outside, which is nearest.
 
         This is decided by one product of floats, which is wrong by less than 2 ** -31 of a slice. No integer within
         lies nearer than 2 ** -28 to the border of a node down to depth `deepest`: a border is an odd multiple of
@@ -69,7 +69,9 @@ class Cube:
         """
         factor = float(2**BITS / self.sides[axis])
         found = ((coordinates.astype(np.float64) - self.least[axis]) * factor).astype(np.int64)
-        found[found >= 2**BITS] = 2**BITS - 1
+        outside = (found >= 2**BITS) | (found < 0)
+        if outside.any():
+            found = np.clip(found, 0, 2**BITS - 1)
         return found
 
 

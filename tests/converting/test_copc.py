@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cbtool.errors import FormatError, UsageError
 from cbtool.partitioners.las.promote import PROMOTED
 from cbtool.stagers import copc as stager
 from tests.converting.clouds import convert, copc, fixture, made, points, small
+from tests.inprocess import plan_of
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +32,27 @@ def test_of_many_columns(tmp_path: Path) -> None:
     assert not list((tmp_path / "out" / ".cbtool" / "copc").glob("*"))
 
 
-def test_the_same_bytes_however_it_is_cut_for_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bytes_with_and_without_an_index(tmp_path: Path) -> None:
     sources = fixture(tmp_path, "uneven.laz")
-    (one,) = made(convert("copc", sources, tmp_path / "one"), tmp_path / "one")
-    small(monkeypatch, stretch=500)
+    said: list[str] = []
+    (one,) = made(convert("copc", sources, tmp_path / "one", said), tmp_path / "one")
+    assert said == [] and not list(tmp_path.glob("*.cbi"))
+    plan_of([str(sources[0])], chunks=2)
     (other,) = made(convert("copc", sources, tmp_path / "other"), tmp_path / "other")
-    assert one.read_bytes() == other.read_bytes()
+    assert list(tmp_path.glob("*.cbi")) and one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("ends", [(1e9, -1e9) * 3, (500010.0, 500000.0, 4100010.0, 4100000.0, 10.0, 0.0)])
+def test_a_header_that_is_wrong_about_bounds(tmp_path: Path, ends: tuple[float, ...]) -> None:
+    sources = fixture(tmp_path, "uneven.laz")
+    (right,) = made(convert("copc", sources, tmp_path / "right"), tmp_path / "right")
+    data = bytearray(sources[0].read_bytes())
+    struct.pack_into("<6d", data, 179, *ends)
+    sources[0].write_bytes(data)
+    said: list[str] = []
+    (path,) = made(convert("copc", sources, tmp_path / "out", said), tmp_path / "out")
+    assert path.read_bytes() == right.read_bytes()
+    assert said
 
 
 @pytest.mark.parametrize("tiles", ["tile", "fine_tile"])
@@ -143,14 +160,14 @@ def test_a_run_that_failed_is_taken_up_where_it_was(tmp_path: Path, monkeypatch:
     (whole,) = made(convert("copc", sources, tmp_path / "whole"), tmp_path / "whole")
     done: list[int] = []
 
-    def noted(chunk: Any, opened: Any, layout: Any) -> Any:
+    def noted(chunk: Any, *rest: Any) -> Any:
         done.append(chunk.chunk)
-        return stager._nodes(chunk, opened, layout)
+        return stager._nodes(chunk, *rest)
 
-    def third_is_broken(chunk: Any, opened: Any, layout: Any) -> Any:
+    def third_is_broken(chunk: Any, *rest: Any) -> Any:
         if chunk.chunk == 2:
             raise FormatError("broken")
-        return noted(chunk, opened, layout)
+        return noted(chunk, *rest)
 
     monkeypatch.setitem(stager.STEPS, stager.NODES, third_is_broken)
     failed = convert("copc", sources, tmp_path / "out")

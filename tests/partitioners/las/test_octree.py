@@ -8,7 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cbtool.partitioners.las import octree as tree
-from cbtool.partitioners.las.columns import columns_of, counts_in, finest_for, shallowest
+from cbtool.partitioners.las.columns import (
+    CELL_DEPTH,
+    cells,
+    columns_of,
+    from_bytes,
+    numbers,
+    shallowest,
+    to_bytes,
+)
 from cbtool.partitioners.las.cube import BITS, Cube, Ints, cube_of
 from fixtures.clouds import terrain
 
@@ -115,28 +123,38 @@ def test_columns_together_give_shared_nodes_what_one_column_gives(seed: int, mos
         assert key[0] >= min(columns.depths) or inside == whole[key]
 
 
-def cube_and_counts(n: int) -> tuple[Cube, np.ndarray, Ints]:
+def cube_and_cells(n: int) -> tuple[Cube, np.ndarray]:
     records = terrain(n, 6)
     ends = [(int(records[a].min()), int(records[a].max())) for a in "XYZ"]
-    least, most = zip(*ends, strict=True)
-    cube = cube_of(least, most, (0.01, 0.01, 0.01), (0.0, 0.0, 0.0))
-    depth = finest_for(cube, 64)
-    x, y = (records[a].astype(np.int64) for a in "XY")
-    return cube, records, counts_in(cube, x, y, np.ones(n, np.int64), depth)
+    (x, u), (y, v), (z, w) = ends
+    cube = cube_of((x, y, z), (u, v, w), (0.01, 0.01, 0.01), (0.0, 0.0, 0.0))
+    return cube, cells(records, cube, CELL_DEPTH)
 
 
 def test_bundles_hold_no_more_than_they_may() -> None:
-    cube, records, counts = cube_and_counts(20_000)
-    columns = columns_of(counts, 1500)
-    sizes = np.bincount(columns.bundles(records, cube), minlength=len(columns))
+    _, cell = cube_and_cells(20_000)
+    counts = np.bincount(cell, minlength=4**CELL_DEPTH)
+    columns = columns_of(counts[numbers(CELL_DEPTH)], 1500)
+    sizes = np.zeros(len(columns), np.int64)
+    for first, last, bundle in columns.runs():
+        sizes[bundle] += counts[first:last].sum()
     assert sizes.sum() == 20_000 and sizes.max() <= 1500
     assert len(columns) < 2 * 20_000 / 1500 + len(set(columns.depths))
+    again = from_bytes(to_bytes(columns))
+    assert again.depths == columns.depths and (again.bundle_of == columns.bundle_of).all()
+
+
+def test_cells_are_those_of_the_octree_from_above() -> None:
+    cube, cell = cube_and_cells(1000)
+    records = terrain(1000, 6)
+    x, y = (cube.places(records[axis], i) >> BITS - CELL_DEPTH for i, axis in enumerate("XY"))
+    assert (numbers(CELL_DEPTH)[y, x] == cell).all()
+    assert not cells(records, cube, 0).any()
 
 
 def test_a_small_cloud_is_one_column() -> None:
-    cube, records, counts = cube_and_counts(500)
-    columns = columns_of(counts, 1500)
-    assert columns.depths == (0,) and not columns.bundles(records, cube).any()
+    columns = columns_of(np.array([[500]]), 1500)
+    assert columns.depths == (0,) and columns.runs() == [(0, 1, 0)]
     assert shallowest(columns) is None
 
 
