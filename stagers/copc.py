@@ -29,8 +29,7 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     columns = agreed(destination, COLUMNS) if task["step"] == NODES else b""
     with opened_sources(chunk) as sources:
         blocks = STEPS[task["step"]](chunk, sources, layout, columns)
-        # Parts are removed when the run is done; one that a power cut has shortened is told by its size.
-        created = destination.create(name, waiting_for(checked(blocks, sources)), lasting=task["step"] == JOIN)
+        created = destination.create(name, waiting_for(checked(blocks, sources)))
     return {"step": task["step"], "outputs": [name], "created": created}
 
 

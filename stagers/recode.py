@@ -23,9 +23,7 @@ def stage(task: Mapping[str, Any]) -> dict[str, Any]:
     (name,) = outputs(chunk, task)
     with opened_sources(chunk) as sources:
         blocks = {PART: part, THIN: thinned, JOIN: joined}[task["step"]](chunk, sources)
-        # Parts are removed when the run is done; one that a power cut has shortened is told by its size.
-        destination, lasting = open_destination(task["destination"]), task["step"] == JOIN
-        created = destination.create(name, waiting_for(checked(blocks, sources)), lasting=lasting)
+        created = open_destination(task["destination"]).create(name, waiting_for(checked(blocks, sources)))
     return {"step": task["step"], "outputs": [name], "created": created}
 
 

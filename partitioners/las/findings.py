@@ -97,8 +97,6 @@ def _scale(header: Header, crs: Crs | None) -> Iterator[str]:
     fine = [scale for scale in header.scale[:2] if abs(scale) * unit < finest]
     if fine:
         yield f"the scale is {fine[0]:g}: finer than what is measured, and the file is the larger for it"
-    if any(scale < 0 for scale in header.scale):
-        yield f"a scale is negative: {header.scale}"
 
 
 def _encoding(header: Header) -> Iterator[str]:

@@ -100,7 +100,6 @@ AMISS = {
     "reserved bits of the global encoding are set: 0x8011": patched(made("format6.las"), {6: b"\x11\x80"}),
     "waveforms are said to lie in the file and beside it": patched(made("format9.las"), {6: b"\x17"}),
     "the scale is 1e-07: finer": patched(made("format6.las"), {131: struct.pack("<d", 1e-7)}),
-    "a scale is negative": patched(made("format6.las"), {139: struct.pack("<d", -0.01)}),
     "is in degrees, and coordinates go to 4.1": made("format1.las").replace(
         struct.pack("<4H", 3072, 0, 1, 25830), struct.pack("<4H", 2048, 0, 1, 4326)
     ),
