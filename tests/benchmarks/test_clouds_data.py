@@ -75,8 +75,8 @@ def test_a_sum_tells_what_is_lost_doubled_or_changed() -> None:
 
 def test_points_marked_as_overlap_are_counted_apart(cloud: Path, tmp_path: Path) -> None:
     points = laspy.read(cloud)
-    points.add_extra_dim(laspy.ExtraBytesParams("overlap", "u1"))
-    points.points.array["overlap"] = np.arange(N) % 4 == 0  # by attribute it would be the flag of that name
+    points.add_extra_dim(laspy.ExtraBytesParams("cbtool_overlap", "u1"))
+    points.points.array["cbtool_overlap"] = np.arange(N) % 4 == 0  # by attribute it would be the flag of that name
     marked, core = tmp_path / "marked.las", tmp_path / "core.las"
     points.write(marked)
     owned = laspy.LasData(laspy.read(cloud).header)
