@@ -18,6 +18,7 @@ Box = tuple[int, int, int, int]
 """(x0, y0, x1, y1) in the frame's integers, half-open."""
 MOST_GROUP_POINTS = 100_000_000
 MOST_RECORD_BYTES = 0xFFFF
+LEAST_LASZIP_BYTES = 34
 
 
 @dataclass(frozen=True)
@@ -178,12 +179,13 @@ def _piece(fields: Mapping[str, Any]) -> Piece:
     runs = [np.arange(int(a), int(b)) for a, b in fields.get("whole", []) if 0 <= a < b <= len(gap)]
     if not len(gap) == len(count) == len(length) or (count < 0).any() or (count > MOST_GROUP_POINTS).any():
         raise ValueError
-    if (gap < 0).any() or (length < 0).any():
+    laszip = bytes.fromhex(fields["laszip"]) if "laszip" in fields else None
+    if (gap < 0).any() or (length < 0).any() or (laszip is not None and len(laszip) < LEAST_LASZIP_BYTES):
         raise ValueError
     return Piece(
         point_format,
         record_bytes,
-        bytes.fromhex(fields["laszip"]) if "laszip" in fields else None,
+        laszip,
         Place(_whole_three(fields["times"]), _whole_three(fields["plus"])) if "times" in fields else Place(),
         start,
         length,
